@@ -1,0 +1,1 @@
+"""Everything of the service that touches the world: sockets, journal, clock, metrics and the one loop."""
