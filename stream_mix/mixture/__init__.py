@@ -1,0 +1,50 @@
+"""Online mixtures: arrays in, arrays out. No sockets, files, clocks or logging here.
+
+Begin with `moments`, the idea that carries everything; then `families` (what a component is), `em` (the two steps), `seeding` (the start),
+`memory` (what is forgotten) and `learning` (how rows change a model).
+"""
+
+from .basis import Basis
+from .families import FAMILIES, Family, Parameters, estimate
+from .health import health
+from .learning import Change, Learned, expand, flush, learn, rows_until_batch
+from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
+from .model import Model, Posterior, parameters, posterior
+from .moments import Moments, MomentsMismatch
+from .priors import MAXIMUM_LIKELIHOOD, Prior
+from .rows import Rows
+from .spec import Spec
+from .state import from_state, state_hash, to_state
+
+__all__ = [
+    "FAMILIES",
+    "MAXIMUM_LIKELIHOOD",
+    "Basis",
+    "Change",
+    "Family",
+    "Forever",
+    "HalfLife",
+    "Learned",
+    "Memory",
+    "Model",
+    "Moments",
+    "MomentsMismatch",
+    "Parameters",
+    "Posterior",
+    "Prior",
+    "Rows",
+    "Spec",
+    "TimeHalfLife",
+    "Window",
+    "estimate",
+    "expand",
+    "flush",
+    "from_state",
+    "health",
+    "learn",
+    "parameters",
+    "posterior",
+    "rows_until_batch",
+    "state_hash",
+    "to_state",
+]

@@ -1,0 +1,77 @@
+"""The coordinates in which a model computes: an origin and a scale for each feature.
+
+Data is mapped to ``z = (x - origin) / scale`` before anything is summed, so that floors and priors are free of units, and an
+offset of 1.7e9 (Unix seconds) costs no digits: the subtraction is exact where it matters, the squares come after it. A basis is
+fixed when a model starts; `Moments.rebase` moves statistics from one basis to another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """An origin (d,) and a scale (d,) > 0, both in the data's units.
+
+    A feature that was never observed has origin NaN: every value mapped through it is then missing, which is the truth.
+
+    >>> basis = Basis.of(np.array([[0.0, 100.0], [2.0, 300.0]]))
+    >>> basis.forward(np.array([[1.0, 400.0]]))
+    array([[0., 2.]])
+    """
+
+    origin: Array
+    scale: Array
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return self.origin.size
+
+    @classmethod
+    def of(cls, x: Array, w: Array | None = None, *, isotropic: bool = False) -> Basis:
+        """Mean and standard deviation of the observed values of x (n, d), weighted by w (n,).
+
+        With `isotropic` all features share one scale, the root mean square of theirs, since round clusters stay round only under
+        one scale. A feature without spread has scale 1, for want of a better unit.
+        """
+        observed = ~np.isnan(x)
+        weight = observed * (1.0 if w is None else w[:, None])
+        total = weight.sum(axis=0)
+        known = total > 0
+        # A value of each feature is taken away first: what remains is small and the mean of it keeps all its digits.
+        reference = np.where(known, np.take_along_axis(x, observed.argmax(axis=0)[None, :], axis=0)[0], 0.0)
+        delta = np.where(observed, x - reference, 0.0)
+        divisor = np.where(known, total, 1.0)
+        shift = (weight * delta).sum(axis=0) / divisor
+        variance = (weight * np.square(np.where(observed, delta - shift, 0.0))).sum(axis=0) / divisor
+        if isotropic and known.any():
+            variance = np.where(known, variance[known].mean(), variance)
+        scale = np.sqrt(variance)
+        usable = known & (scale > 0) & np.isfinite(scale)
+        if isotropic and usable.any():
+            return cls(np.where(known, reference + shift, np.nan), np.full(scale.size, scale[usable][0]))
+        return cls(np.where(known, reference + shift, np.nan), np.where(usable, scale, 1.0))
+
+    def forward(self, x: Array) -> Array:
+        """Data x (n, d) in this basis; missing stays NaN."""
+        return (x - self.origin) / self.scale
+
+    def backward(self, z: Array) -> Array:
+        """Points z (n, d) of this basis in the data's units."""
+        return self.origin + z * self.scale
+
+    def grown(self, d: int) -> Basis:
+        """The same basis with features up to d that were never observed; their scale is the common one or 1."""
+        new = d - self.d
+        common = self.scale[0] if self.d and (self.scale == self.scale[0]).all() else 1.0
+        return Basis(np.append(self.origin, np.full(new, np.nan)), np.append(self.scale, np.full(new, common)))
+
+    def same(self, other: Basis) -> bool:
+        """Whether both are equal to the last bit."""
+        return np.array_equal(self.origin, other.origin, equal_nan=True) and np.array_equal(self.scale, other.scale)

@@ -1,0 +1,152 @@
+"""The two halves of EM on rows that may have holes: responsibilities, and the moments under them.
+
+Rows without missing values go straight to the kernels. Others are grouped by which features they have; within a group the mixture of
+those features is an ordinary mixture again, and what is missing enters the moments by its conditional mean and covariance given
+what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani & Jordan 1994). Leaving the covariance out would shrink variances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .arrays import Array, Bools, Ints
+from .basis import Basis
+from .families import Parameters
+from .kernels import Sums, accumulate
+from .kernels import posterior as kernel_posterior
+from .moments import Moments
+from .scatter import SCATTERS
+
+_NO_MASS = 1e-100
+"""A component with less than this in a batch took no part in it; its mean there would be noise divided by nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class EStep:
+    """Responsibilities p (n, k), log density (n,) in the basis, squared Mahalanobis distance (n,) and observed features (n,)."""
+
+    p: Array
+    log_density: Array
+    distance: Array
+    observed: Ints
+
+
+def has_missing(z: Array) -> bool:
+    """Whether any value of z (n, d) is NaN."""
+    return math.isnan(float(z.sum())) and bool(np.isnan(z).any())
+
+
+def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
+    """Groups the rows of z (n, d) by which features they have: (observed (d,), row numbers), in order of first appearance."""
+    observed = ~np.isnan(z)
+    packed = np.packbits(observed, axis=1)
+    keys = packed.view([("", packed.dtype)] * packed.shape[1]).ravel() if packed.shape[1] else np.zeros(len(z), np.uint8)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    for group in np.argsort(first, kind="stable"):
+        yield observed[first[group]], np.flatnonzero(inverse == group)
+
+
+def e_step(parameters: Parameters, z: Array) -> EStep:
+    """Responsibilities and densities of rows z (n, d) of the basis; a row with nothing observed gets the weights and density 1."""
+    n, d = z.shape
+    if not has_missing(z):
+        return EStep(*kernel_posterior(z, parameters.natural), np.full(n, d, dtype=np.int64))
+    p = np.empty((n, len(parameters.weights)))
+    log_density, distance, count = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
+    for observed, rows in patterns(z):
+        part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
+        p[rows], log_density[rows], distance[rows] = kernel_posterior(part, parameters.marginal(observed))
+        count[rows] = observed.sum()
+    return EStep(p, log_density, distance, count)
+
+
+def batch_moments(
+    parameters: Parameters, z: Array, w: Array | None, basis: Basis, lineage: str, known: Array, hard: bool = False
+) -> tuple[Moments, Array]:
+    """The moments of rows z (n, d) with weights w (n,) under the mixture's own responsibilities, and their log densities (n,).
+
+    `known` (k, d) is how far each component knows each feature, 0 to 1: an imputed value counts only as far as that, since what was
+    never observed must not be learned from itself.
+    """
+    kind = parameters.family.scatter
+    blank = Moments.zeros(kind, basis, len(parameters.weights), lineage)
+    if not has_missing(z):
+        sums = accumulate(z, w, parameters.natural, hard)
+        return replace(_moments(blank, sums, None, parameters, known), rows=len(z)), sums.log_density
+    log_density = np.empty(len(z))
+    moments = blank
+    for observed, rows in patterns(z):
+        part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
+        sums = accumulate(part, None if w is None else w[rows], parameters.marginal(observed), hard)
+        log_density[rows] = sums.log_density
+        moments = moments.add(_moments(blank, sums, observed, parameters, known))
+    return replace(moments, rows=len(z)), log_density
+
+
+def _moments(blank: Moments, sums: Sums, observed: Bools | None, parameters: Parameters, known: Array) -> Moments:
+    """Centred moments from a kernel's raw sums; with a pattern, lifted from the observed features to all of them."""
+    present = sums.mass > _NO_MASS
+    mass = np.where(present, sums.mass, 0.0)
+    divisor = np.where(present, sums.mass, 1.0)[:, None]
+    first = np.where(present[:, None], sums.first, 0.0)
+    mean = np.where(present[:, None], sums.origin + first / divisor, 0.0)
+    shape = SCATTERS[blank.kind]
+    scatter = sums.second - shape.between(first / np.sqrt(divisor))
+    if blank.kind != "tied":
+        scatter = np.where(present.reshape(-1, *[1] * (scatter.ndim - 1)), scatter, 0.0)
+    if blank.kind == "diag":
+        scatter = np.maximum(scatter, 0.0)
+    if observed is None:
+        return replace(blank, mass=mass, seen=np.repeat(mass[:, None], blank.d, axis=1), mean=mean, scatter=scatter)
+    if blank.kind == "diag":
+        # Within a diagonal component a missing value tells nothing that is not known: it is left out, which solves its M-step exactly.
+        return replace(
+            blank,
+            mass=mass,
+            seen=mass[:, None] * observed,
+            mean=_place(blank.mean, mean, observed),
+            scatter=_place(blank.scatter, scatter, observed),
+        )
+    return _impute(blank, mass, mean, scatter, observed, parameters, known)
+
+
+def _place(whole: Array, part: Array, observed: Bools) -> Array:
+    out = whole.copy()
+    out[:, observed] = part
+    return out
+
+
+def _impute(
+    blank: Moments, mass: Array, mean: Array, scatter: Array, observed: Bools, parameters: Parameters, known: Array
+) -> Moments:
+    """Lifts moments of the observed features o to all, with the conditional mean and covariance of the missing ones m.
+
+    mean_m = mu_m + A (mean_o - mu_o),  S_mo = A S_oo,  S_mm = A S_oo A' + mass C,  A = Sigma_mo Sigma_oo^-1,  C = Sigma_mm - A Sigma_om
+    """
+    o, m = np.flatnonzero(observed), np.flatnonzero(~observed)
+    sigma = parameters.dense
+    tied = blank.kind == "tied"
+    to_missing = np.swapaxes(np.linalg.solve(sigma[..., o[:, None], o], sigma[..., o[:, None], m]), -1, -2)
+    conditional = sigma[..., m[:, None], m] - to_missing @ sigma[..., o[:, None], m]
+    delta = mean - parameters.means[:, o]
+    step = delta @ to_missing.T if tied else np.matmul(to_missing, delta[:, :, None])[:, :, 0]
+    present = (mass > 0)[:, None]
+    means = np.zeros_like(blank.mean)
+    means[:, o] = mean
+    means[:, m] = np.where(present, parameters.means[:, m] + step, 0.0)
+    across = to_missing @ scatter
+    whole = np.zeros_like(blank.scatter)
+    whole[..., o[:, None], o] = scatter
+    whole[..., m[:, None], o] = across
+    whole[..., o[:, None], m] = np.swapaxes(across, -1, -2)
+    spread = mass.sum() if tied else mass[:, None, None]
+    whole[..., m[:, None], m] = across @ np.swapaxes(to_missing, -1, -2) + spread * conditional
+    share = np.where(observed, 1.0, known)
+    seen = mass[:, None] * share
+    common = seen.sum(axis=0) / max(float(mass.sum()), _NO_MASS) if tied else share
+    root = np.sqrt(common)
+    return replace(blank, mass=mass, seen=seen, mean=means, scatter=whole * (root[..., :, None] * root[..., None, :]))

@@ -1,0 +1,28 @@
+"""Families of components: how moments become covariances. One file each; every file here that defines `FAMILY` is in the table.
+
+To add a family, write `families/name.py` with a `FAMILY`: which second moments it keeps, how they become covariances under a prior,
+and how many free parameters it has. Kernels, memories, seeding, River, scikit-learn and the service take it from the table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .family import Family, Parameters, estimate
+
+
+def _table() -> Mapping[str, Family]:
+    families: dict[str, Family] = {}
+    for module in pkgutil.iter_modules(__path__):
+        family = getattr(importlib.import_module(f"{__name__}.{module.name}"), "FAMILY", None)
+        if family is not None:
+            families[family.name] = family
+    return MappingProxyType(families)
+
+
+FAMILIES = _table()
+
+__all__ = ["FAMILIES", "Family", "Parameters", "estimate"]

@@ -1,0 +1,136 @@
+"""What a family is, and the M-step that all families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array, Bools
+from ..kernels import Natural
+from ..moments import Moments
+from ..priors import Prior
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of components: a value, not a class to inherit from.
+
+    Attributes:
+        name: what users write.
+        scatter: shape of the second moments it keeps: `diag`, `tied` or `full`.
+        covariances: (moments, prior) -> covariances in the family's own shape.
+        dense: (covariances, d) -> the same in the shape of `scatter`, as kernels take them.
+        n_covariance_parameters: (k, d) -> free parameters in the covariances.
+        isotropic: one scale for all features, so that round clusters stay round.
+        equal_weights: components are equally likely beforehand, as in k-means.
+        assignment: how rows count while learning unless the user says otherwise, `soft` or `hard`.
+    """
+
+    name: str
+    scatter: str
+    covariances: Callable[[Moments, Prior], Array]
+    dense: Callable[[Array, int], Array]
+    n_covariance_parameters: Callable[[int, int], int]
+    isotropic: bool = False
+    equal_weights: bool = False
+    assignment: str = "soft"
+
+    def n_parameters(self, k: int, d: int) -> int:
+        """Free parameters of k components over d features, for BIC and AIC."""
+        return k * d + self.n_covariance_parameters(k, d) + (0 if self.equal_weights else k - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Weights (k,), means (k, d) and covariances of a mixture.
+
+    `covariances` has the family's own shape: kmeans and spherical (k,), diag (k, d), tied (d, d), full (k, d, d).
+    """
+
+    family: Family
+    weights: Array
+    means: Array
+    covariances: Array
+
+    @cached_property
+    def dense(self) -> Array:
+        """Covariances in the shape that kernels take."""
+        return self.family.dense(self.covariances, self.means.shape[1])
+
+    @cached_property
+    def natural(self) -> Natural:
+        """The same mixture as kernels take it."""
+        return Natural.of(self.family.scatter, np.log(self.weights), self.means, self.dense)
+
+    def marginal(self, observed: Bools) -> Natural:
+        """The mixture of the observed features (d,) alone: means and covariances lose the rows and columns of the others."""
+        dense = self.dense[..., observed]
+        if self.family.scatter != "diag":
+            dense = dense[..., observed, :]
+        return Natural.of(self.family.scatter, np.log(self.weights), self.means[:, observed], dense)
+
+
+def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:
+    """The M-step: the parameters that maximise the likelihood of the moments under the prior.
+
+    weight_k = (mass_k + a/k) / (total + a). A feature that a component has not seen takes the mean of those that have.
+    """
+    if family.equal_weights:
+        weights = np.full(moments.k, 1.0 / moments.k)
+    else:
+        raw = moments.mass + prior.weight / moments.k
+        total = raw.sum()
+        # Without a prior a starved component would have weight 0 and log weight -inf; it keeps the smallest positive share instead.
+        weights = np.maximum(raw / total, 1e-300) if total > 0 else np.full(moments.k, 1.0 / moments.k)
+    means = moments.mean
+    if not (moments.seen > 0).all():
+        total_seen = moments.seen.sum(axis=0)
+        common = (moments.seen * means).sum(axis=0) / np.where(total_seen > 0, total_seen, 1.0)
+        means = np.where(moments.seen > 0, means, common)
+    return Parameters(family, weights, means, family.covariances(moments, prior))
+
+
+UNIT_ROWS = 0.01
+"""Pseudo-rows of unit covariance behind the pooled covariance: it decides only while there is next to no data."""
+
+
+def pooled(moments: Moments) -> Array:
+    """Covariance within components, pooled over all of them: diag (d,), tied and full (d, d)."""
+    shape = moments.shape_of_scatter
+    scatter = shape.pooled(moments.scatter)
+    seen = moments.seen.sum(axis=0) + UNIT_ROWS
+    if scatter.ndim == 1:
+        diagonal: Array = (scatter + UNIT_ROWS) / seen
+        return diagonal
+    root = np.sqrt(seen)
+    full: Array = (scatter + UNIT_ROWS * np.eye(moments.d)) / (root[:, None] * root)
+    return full
+
+
+def variances(moments: Moments, prior: Prior) -> Array:
+    """Variances (k, d) of a diagonal scatter: (scatter + c pooled) / (seen + c) + reg_covar."""
+    rows = np.maximum(moments.seen + prior.covariance, 1e-300)
+    return (moments.scatter + prior.covariance * pooled(moments)) / rows + prior.reg_covar
+
+
+def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Array:
+    """Covariances (k, d, d), estimated from rows (k,) each, with correlations r shrunk to (1 - lambda) r.
+
+    lambda = sum Var(r) / sum r^2 over i < j, clipped to 1, with Var(r) = (1 - r^2)^2 / n: the shrinkage that minimises the expected
+    squared error (Schäfer & Strimmer 2005, eq. 8). In the variance r itself is damped by n / (n + d + 1), since correlations of
+    fewer rows than features look perfect and are not.
+    """
+    d = covariances.shape[-1]
+    if d == 1 or strength == 0.0:
+        return covariances
+    n = np.maximum(rows, 1e-300)[:, None, None]
+    deviation = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    r2 = np.square(covariances / (deviation[:, :, None] * deviation[:, None, :]))
+    noise = np.square(1.0 - r2 * np.square(n / (n + d + 1))) / n
+    off = ~np.eye(d, dtype=bool)
+    signal = r2[:, off].sum(axis=1)
+    amount = np.minimum(strength * noise[:, off].sum(axis=1) / np.maximum(signal, 1e-300), min(strength, 1.0))
+    return np.where(off, covariances * (1.0 - amount)[:, None, None], covariances)

@@ -1,0 +1,26 @@
+"""Full components: each its own covariance, oval in any direction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Array
+from ..moments import Moments
+from ..priors import Prior
+from .family import Family, pooled, shrink_correlations
+
+
+def _covariances(moments: Moments, prior: Prior) -> Array:
+    rows = np.maximum(moments.seen + prior.covariance, 1e-300)
+    # The divisor sqrt(n_i n_j) is n where all features were seen, and keeps the matrix positive where some were not.
+    raw = (moments.scatter + prior.covariance * pooled(moments)) / moments.shape_of_scatter.pair(rows)
+    return shrink_correlations(raw, moments.mass, prior.correlation) + prior.reg_covar * np.eye(moments.d)
+
+
+FAMILY = Family(
+    name="full",
+    scatter="full",
+    covariances=_covariances,
+    dense=lambda covariances, d: covariances,
+    n_covariance_parameters=lambda k, d: k * d * (d + 1) // 2,
+)

@@ -1,0 +1,246 @@
+"""How rows change a model: batches cut by count, each scaled into the memory and added.
+
+`learn` is a fold: (model, rows) -> (model, what happened). Until `start_rows` rows are in, the model keeps them all in a reservoir and
+starts afresh from it each time their number has doubled; from then on a batch costs one E-step and one addition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .arrays import Array, Ints
+from .basis import Basis
+from .em import batch_moments
+from .families import Parameters
+from .memory import Store, total
+from .model import Model, data_log_density
+from .rows import Rows
+from .seeding import start
+
+EVIDENCE_HALF_LIFE = 4096.0
+"""Rows after which a row counts half in the running log-likelihood."""
+
+_OUT_OF_REACH = 1e3
+"""The basis is moved when the data's centre is further from its origin, or the data's spread further from its scale, than this."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happened to a component, or (component -1) to the whole model, before the row at `offset`."""
+
+    kind: str
+    component: int
+    parents: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a call learned: rows and batches, the sum of the rows' log densities before they were learned, and changes."""
+
+    rows: int = 0
+    batches: int = 0
+    log_likelihood: float = 0.0
+    changes: tuple[Change, ...] = ()
+
+    def plus(self, other: Learned) -> Learned:
+        """Both, one after the other."""
+        return Learned(
+            self.rows + other.rows,
+            self.batches + other.batches,
+            self.log_likelihood + other.log_likelihood,
+            self.changes + other.changes,
+        )
+
+
+def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
+    """Takes rows: learns every full batch of `batch_size`, keeps the rest until theirs is full.
+
+    Raises ValueError where rows do not have the model's number of features.
+    """
+    if rows.d != model.d:
+        raise ValueError(f"learn: rows have {rows.d} features, expected {model.d}")
+    waiting = Rows.concatenated([model.pending, rows])
+    size = model.spec.batch_size
+    full = len(waiting) // size * size
+    done = Learned()
+    for first in range(0, full, size):
+        model, batch = _learn_batch(model, waiting[first : first + size])
+        done = done.plus(batch)
+    return replace(model, pending=waiting[full:].copy()), done
+
+
+def flush(model: Model) -> tuple[Model, Learned]:
+    """Learns the rows that wait, as a batch shorter than `batch_size`."""
+    if not len(model.pending):
+        return model, Learned()
+    model, done = _learn_batch(model, model.pending)
+    return replace(model, pending=Rows.none(model.d)), done
+
+
+def rows_until_batch(model: Model) -> int:
+    """How many more rows fill the batch that is being gathered."""
+    return model.spec.batch_size - len(model.pending)
+
+
+def expand(model: Model, d: int) -> Model:
+    """The model with features up to d, which all rows so far did not have."""
+    if d < model.d:
+        raise ValueError(f"expand: {d} features are fewer than the model's {model.d}")
+    if d == model.d:
+        return model
+    return replace(
+        model,
+        d=d,
+        store=tuple(bucket.grown(d) for bucket in model.store),
+        pending=model.pending.grown(d),
+        reservoir=tuple(part.grown(d) for part in model.reservoir),
+    )
+
+
+def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
+    """One batch: from the reservoir while the start is not settled and its time has come, else by one step of online EM."""
+    offset = model.learned
+    learned = offset + len(rows)
+    if model.next_start:
+        model = replace(model, reservoir=_kept(model.reservoir, rows.copy()))
+    if model.next_start and learned >= model.next_start:
+        born = () if model.store else tuple(Change("born", component, (), offset) for component in model.components)
+        return _start(model, learned), Learned(len(rows), 1, 0.0, born)
+    return _step(model, rows, offset)
+
+
+def _step(model: Model, rows: Rows, offset: int) -> tuple[Model, Learned]:
+    """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13)."""
+    changes: tuple[Change, ...] = ()
+    model = _with_origins(model, rows)
+    now = rows.newest(model.t)
+    basis = model.basis
+    z = basis.forward(rows.x)
+    weights = _weights(model, rows, now)
+    batch, log_density = batch_moments(
+        model.parameters, z, weights, basis, model.store[0].lineage, model.known, model.spec.hard
+    )
+    evidence = float(rows.w @ data_log_density(basis, z, log_density))
+    fade = 2.0 ** (-len(rows) / EVIDENCE_HALF_LIFE)
+    model = replace(
+        model,
+        store=model.spec.memory.fold(model.store, batch, model.t, now),
+        generation=model.generation + 1,
+        learned=offset + len(rows),
+        t=now,
+        evidence=(fade * model.evidence[0] + evidence, fade * model.evidence[1] + float(rows.w.sum())),
+    )
+    if model.generation % 64 == 0 and (better := _better_basis(model)) is not None:
+        model = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
+        changes = (Change("rebased", -1, (), model.learned),)
+    return model, Learned(len(rows), 1, evidence, changes)
+
+
+def _weights(model: Model, rows: Rows, now: float) -> Array | None:
+    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all count 1."""
+    kept = model.spec.memory.row_weights(rows.t, now)
+    if kept is None:
+        return None if (rows.w == 1.0).all() else rows.w
+    return rows.w * kept
+
+
+def _start(model: Model, learned: int) -> Model:
+    """Forgets what was learned so far and learns it again, better, from the reservoir."""
+    rows = Rows.concatenated(model.reservoir)
+    spec = model.spec
+    now = rows.newest(math.nan)
+    weights = _weights(model, rows, now)
+    weights = rows.w if weights is None else weights
+    basis = Basis.of(rows.x, weights, isotropic=spec.family_value.isotropic)
+    z = basis.forward(rows.x)
+    rng = np.random.default_rng([spec.random_state, learned])
+    found = start(z, weights, model.k, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
+    if model.store:
+        found = _in_order(found, _matching(model, found, basis))
+    settled = learned >= spec.start_rows(model.d)
+    return replace(
+        model,
+        store=_replayed(model, rows, z, found, basis),
+        reservoir=() if settled else (rows,),
+        next_start=0 if settled else min(2 * learned, spec.start_rows(model.d)),
+        generation=model.generation + 1,
+        learned=learned,
+        t=now,
+    )
+
+
+def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
+    """The reservoir's rows in the memory, once each, in their order."""
+    lineage = hashlib.blake2b(found.means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
+    known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
+    store: Store = ()
+    before = math.nan
+    for piece in model.spec.memory.pieces(len(rows)):
+        part = rows[piece]
+        now = part.newest(before)
+        batch, _ = batch_moments(found, z[piece], _weights(model, part, now), basis, lineage, known, model.spec.hard)
+        store = model.spec.memory.fold(store, batch, before, now)
+        before = now
+    return store
+
+
+def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:
+    """For each component of the model, heaviest first, the nearest new one that is still free: ids survive a new start."""
+    old = basis.forward(model.basis.backward(model.parameters.means))
+    distances = np.square(np.nan_to_num(old)[:, None] - found.means).sum(axis=2)
+    order = np.empty(model.k, dtype=np.int64)
+    for component in np.argsort(-model.moments.mass, kind="stable"):
+        order[component] = distances[component].argmin()
+        distances[:, order[component]] = np.inf
+    return order
+
+
+def _in_order(found: Parameters, order: Ints) -> Parameters:
+    covariances = found.covariances if found.family.scatter == "tied" else found.covariances[order]
+    return replace(found, weights=found.weights[order], means=found.means[order], covariances=covariances)
+
+
+def _kept(parts: tuple[Rows, ...], rows: Rows) -> tuple[Rows, ...]:
+    """The reservoir with further rows; pieces of like size are joined, so that a row is copied a logarithmic number of times."""
+    while parts and len(parts[-1]) <= len(rows):
+        rows = Rows.concatenated([parts[-1], rows])
+        parts = parts[:-1]
+    return (*parts, rows)
+
+
+def _with_origins(model: Model, rows: Rows) -> Model:
+    """Gives features that are observed for the first time their origin and scale."""
+    new = np.isnan(model.basis.origin)
+    if not new.any() or np.isnan(rows.x[:, new]).all():
+        return model
+    old, first = model.basis, Basis.of(rows.x, rows.w)
+    scale = old.scale if model.spec.family_value.isotropic else np.where(new, first.scale, old.scale)
+    basis = Basis(np.where(new, first.origin, old.origin), scale)
+    return replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store))
+
+
+def _better_basis(model: Model) -> Basis | None:
+    """A basis about the data as remembered now, where the present one is far off; None where it still serves."""
+    moments, old = total(model.store), model.basis
+    seen = moments.seen.sum(axis=0)
+    divisor = np.where(seen > 0, seen, 1.0)
+    mean = (moments.seen * moments.mean).sum(axis=0) / divisor
+    within = moments.shape_of_scatter.variances(moments.scatter, model.k)
+    summed = within[0] if model.spec.family_value.scatter == "tied" else within.sum(axis=0)
+    variance = (summed + (moments.seen * np.square(moments.mean - mean)).sum(axis=0)) / divisor
+    usable = (seen > 0) & (variance > 0) & np.isfinite(variance)
+    if not usable.any():
+        return None
+    if model.spec.family_value.isotropic:
+        variance = np.full(model.d, variance[usable].mean())
+    deviation = np.sqrt(np.where(usable, variance, 1.0))
+    off = np.maximum(np.maximum(deviation, 1.0 / np.maximum(deviation, 1e-300)), np.abs(mean) / np.maximum(deviation, 1.0))
+    if not (off[usable] > _OUT_OF_REACH).any():
+        return None
+    moved = seen > 0
+    return Basis(np.where(moved, old.origin + mean * old.scale, old.origin), old.scale * deviation)

@@ -1,0 +1,153 @@
+"""How much of the past a model keeps: four values with one interface.
+
+A memory sees batches, already turned into moments, and keeps a store: a tuple of moments, oldest first, whose sum is what the model
+knows. Forgetting multiplies; a window drops whole buckets and adds up the rest. Nothing is subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from .arrays import Array
+from .moments import Moments
+
+Store: TypeAlias = tuple[Moments, ...]
+
+
+class Memory(Protocol):
+    """What a model asks of its memory. Times are Unix seconds of the events; NaN means that a row or model has none."""
+
+    def row_weights(self, t: Array, now: float) -> Array | None:
+        """What each row of a batch, with event times t (n,), still counts at the end of it (n,); None where all count 1."""
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """The store after a batch of rows, when the newest event time went from `before` to `now`."""
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """How to cut n rows that are replayed at once into batches that this memory can take."""
+
+
+def total(store: Store) -> Moments:
+    """All that a store remembers, as one record."""
+    return reduce(Moments.add, store)
+
+
+def _positive(value: float, name: str, unit: str) -> None:
+    if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
+
+
+@dataclass(frozen=True)
+class Forever:
+    """Every row counts the same, for ever: step 1/n."""
+
+    def row_weights(self, t: Array, now: float) -> Array | None:
+        """All rows count 1."""
+        return None
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Adds."""
+        return (total(store).add(batch),) if store else (batch,)
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """One piece."""
+        yield slice(0, n)
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """A row counts half after `rows` further rows: weight 2^(-age / rows).
+
+    >>> HalfLife(rows=1).row_weights(np.zeros(3), 0.0)
+    array([0.25, 0.5 , 1.  ])
+    """
+
+    rows: float
+
+    def __post_init__(self) -> None:
+        _positive(self.rows, "half_life", "rows")
+
+    def row_weights(self, t: Array, now: float) -> Array | None:
+        """2^(-age / rows), the last row having age 0."""
+        return np.exp2(-np.arange(len(t) - 1, -1, -1) / self.rows)
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Scales by 2^(-n / rows), then adds the batch of n rows."""
+        return (total(store).scale(2.0 ** (-batch.rows / self.rows)).add(batch),) if store else (batch,)
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """One piece."""
+        yield slice(0, n)
+
+
+@dataclass(frozen=True)
+class TimeHalfLife:
+    """A row counts half after `seconds` of event time: weight 2^(-(now - t) / seconds), now being the newest event time seen.
+
+    A late row enters with the weight that it would have by now. A row without an event time counts as of now.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _positive(self.seconds, "time_half_life", "seconds")
+
+    def row_weights(self, t: Array, now: float) -> Array | None:
+        """2^(-(now - t) / seconds)."""
+        age = np.where(np.isnan(t), 0.0, now - t) if not math.isnan(now) else np.zeros(len(t))
+        return np.exp2(-age / self.seconds)
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Scales by 2^(-(now - before) / seconds), then adds the batch."""
+        if not store:
+            return (batch,)
+        elapsed = 0.0 if math.isnan(before) or math.isnan(now) else now - before
+        return (total(store).scale(2.0 ** (-elapsed / self.seconds)).add(batch),)
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """One piece."""
+        yield slice(0, n)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last `rows` rows and nothing before, to within one bucket of a sixteenth of them (or one batch, if that is larger)."""
+
+    rows: int
+
+    BUCKETS = 16
+
+    def __post_init__(self) -> None:
+        _positive(self.rows, "window", "rows")
+
+    @property
+    def bucket(self) -> int:
+        """Rows in a full bucket."""
+        return max(1, -(-int(self.rows) // self.BUCKETS))
+
+    def row_weights(self, t: Array, now: float) -> Array | None:
+        """Rows of one batch that the window can no longer hold count 0, the others 1."""
+        return None if len(t) <= self.rows else (np.arange(len(t)) >= len(t) - self.rows).astype(np.float64)
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Adds to the newest bucket, or begins one when that is full; drops the oldest when the rest fill the window."""
+        if store and store[-1].rows < self.bucket:
+            store = (*store[:-1], store[-1].add(batch))
+        else:
+            store = (*store, batch)
+        held = sum(bucket.rows for bucket in store)
+        while held - store[0].rows >= self.rows:
+            held -= store[0].rows
+            store = store[1:]
+        return store
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """Buckets."""
+        for start in range(0, n, self.bucket):
+            yield slice(start, min(start + self.bucket, n))

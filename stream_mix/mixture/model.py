@@ -1,0 +1,172 @@
+"""The model: a frozen record of what was learned, and what can be asked of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Array, Ints
+from .basis import Basis
+from .em import EStep, e_step
+from .families import Parameters, estimate
+from .memory import Store, total
+from .moments import Moments
+from .rows import Rows
+from .spec import Spec
+from .tail import chi_square_cdf
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """All that a stream left behind, and nothing that can be computed from it.
+
+    Attributes:
+        spec: the choices the model was made with.
+        d: number of features.
+        components: stable ids of the k components, in the order of every array.
+        store: moments, oldest first; empty until the first batch was learned.
+        pending: rows that wait until their batch is full.
+        reservoir: the first rows, in pieces, until the start is settled; then empty.
+        next_start: number of learned rows at which the model starts afresh from the reservoir; 0 once settled.
+        generation: batches learned.
+        learned: rows learned.
+        t: newest event time learned, NaN before any.
+        evidence: discounted sums over learned rows of (log density before learning, weight), for the running log-likelihood.
+
+    >>> from stream_mix.mixture import Rows, learn
+    >>> model, _ = learn(Model.new(Spec(n_components=2, batch_size=4), d=1), Rows.of([[0.0], [9.0], [0.1], [9.1]]))
+    >>> posterior(model, [[0.0], [9.0]]).label.tolist() in ([0, 1], [1, 0])
+    True
+    """
+
+    spec: Spec
+    d: int
+    components: tuple[int, ...]
+    store: Store
+    pending: Rows
+    reservoir: tuple[Rows, ...]
+    next_start: int
+    generation: int = 0
+    learned: int = 0
+    t: float = math.nan
+    evidence: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def new(cls, spec: Spec, d: int) -> Model:
+        """A model of d features that has seen nothing."""
+        return cls(spec, d, tuple(range(spec.n_components)), (), Rows.none(d), (), next_start=1)
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return len(self.components)
+
+    @property
+    def rows(self) -> int:
+        """Rows taken: learned, and waiting for their batch to fill."""
+        return self.learned + len(self.pending)
+
+    @property
+    def warming(self) -> bool:
+        """Whether no batch was learned yet, so that there are no components to assign rows to."""
+        return not self.store
+
+    @cached_property
+    def moments(self) -> Moments:
+        """All that the memory holds, as one record."""
+        return total(self.store)
+
+    @property
+    def basis(self) -> Basis:
+        """The coordinates of the moments."""
+        return self.store[0].basis
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Weights, means and covariances in the coordinates of the basis."""
+        return estimate(self.spec.family_value, self.moments, self.spec.prior)
+
+    @cached_property
+    def known(self) -> Array:
+        """How far each component knows each feature (k, d), from 0, never observed, to 1."""
+        mass = self.moments.mass[:, None]
+        fraction: Array = np.clip(self.moments.seen / np.where(mass > 0, mass, 1.0), 0.0, 1.0)
+        return fraction
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean log density of recent rows, each taken before it was learned, in the data's units; NaN before any."""
+        return self.evidence[0] / self.evidence[1] if self.evidence[1] > 0 else math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What a model says of rows.
+
+    Attributes:
+        p: responsibilities (n, k), rows sum to 1.
+        label: stable id of the likeliest component (n,); -1 while the model is warming.
+        log_density: (n,), natural logarithm, per the data's units, over the features that were observed.
+        outlier: (n,), the chance that a row drawn from that component lies nearer to its centre: 0 ordinary, 1 as strange as can be.
+    """
+
+    p: Array
+    label: Ints
+    log_density: Array
+    outlier: Array
+
+
+def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
+    """Log densities of rows z (n, d) of the basis per unit of the data: minus log scale for each observed feature."""
+    log_scale = np.log(basis.scale)
+    if math.isnan(float(z.sum())):
+        return log_density - (~np.isnan(z)) @ log_scale
+    return log_density - log_scale.sum()
+
+
+def posterior(model: Model, x: ArrayLike) -> Posterior:
+    """Responsibilities, labels, log densities and outlier scores of rows x (n, d), NaN where a value is missing.
+
+    While the model is warming responsibilities are even, labels -1, densities and outlier scores 0. Raises ValueError where x does not
+    have the model's number of features.
+    """
+    values = Rows.of(x).x
+    n = len(values)
+    if values.shape[1] != model.d:
+        raise ValueError(f"posterior: x has {values.shape[1]} features, expected {model.d}")
+    if model.warming:
+        return Posterior(np.full((n, model.k), 1.0 / model.k), np.full(n, -1), np.zeros(n), np.zeros(n))
+    z = model.basis.forward(values)
+    step = e_step(model.parameters, z)
+    label = np.array(model.components)[step.p.argmax(axis=1)]
+    return Posterior(step.p, label, data_log_density(model.basis, z, step.log_density), outlier(step, model.d))
+
+
+def outlier(step: EStep, d: int) -> Array:
+    """The chi-square distribution function at each row's squared Mahalanobis distance, by its number of observed features."""
+    complete = bool((step.observed == d).all())
+    return chi_square_cdf(step.distance, d if complete else step.observed)
+
+
+def parameters(model: Model) -> Parameters:
+    """Weights, means and covariances in the data's units; covariances in the family's own shape.
+
+    Raises ValueError while the model is warming.
+    """
+    if model.warming:
+        raise ValueError("parameters: the model has learned no batch yet, so it has no components; feed it rows first")
+    own, basis = model.parameters, model.basis
+    scale = basis.scale
+    origin = np.where(np.isnan(basis.origin), 0.0, basis.origin)
+    covariances = own.covariances
+    if model.spec.family_value.isotropic:
+        covariances = covariances * scale[0] ** 2 if scale.size else covariances
+    elif model.spec.family_value.scatter == "diag":
+        covariances = covariances * np.square(scale)
+    else:
+        covariances = covariances * (scale[:, None] * scale)
+    return replace(own, means=origin + own.means * scale, covariances=covariances)

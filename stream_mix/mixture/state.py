@@ -1,0 +1,135 @@
+"""A model as a tree of plain values and arrays, and back: what checkpoints hold and what a state hash is taken of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .basis import Basis
+from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
+from .model import Model
+from .moments import Moments
+from .priors import Prior
+from .rows import Rows
+from .spec import Spec
+
+Tree: TypeAlias = Any
+"""str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive alias that mypy and msgpack share.)"""
+
+_MEMORIES: Mapping[str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window]] = {
+    "forever": Forever,
+    "half_life": HalfLife,
+    "time_half_life": TimeHalfLife,
+    "window": Window,
+}
+_STATE_VERSION = 1
+
+
+def to_state(model: Model) -> dict[str, Tree]:
+    """The whole model; `from_state` gives it back bit for bit."""
+    return {
+        "state_version": _STATE_VERSION,
+        "spec": spec_to_state(model.spec),
+        "d": model.d,
+        "components": list(model.components),
+        "store": [_moments_to_state(bucket) for bucket in model.store],
+        "pending": _rows_to_state(model.pending),
+        "reservoir": [_rows_to_state(part) for part in model.reservoir],
+        "next_start": model.next_start,
+        "generation": model.generation,
+        "learned": model.learned,
+        "t": float(model.t),
+        "evidence": [float(value) for value in model.evidence],
+    }
+
+
+def from_state(state: Mapping[str, Tree]) -> Model:
+    """The model that `to_state` was given. Raises ValueError for a state of another version."""
+    if state.get("state_version") != _STATE_VERSION:
+        raise ValueError(f"model state: version {state.get('state_version')!r}, expected {_STATE_VERSION}")
+    return Model(
+        spec=spec_from_state(state["spec"]),
+        d=state["d"],
+        components=tuple(state["components"]),
+        store=tuple(_moments_from_state(bucket) for bucket in state["store"]),
+        pending=_rows_from_state(state["pending"]),
+        reservoir=tuple(_rows_from_state(part) for part in state["reservoir"]),
+        next_start=state["next_start"],
+        generation=state["generation"],
+        learned=state["learned"],
+        t=state["t"],
+        evidence=(state["evidence"][0], state["evidence"][1]),
+    )
+
+
+def state_hash(model: Model) -> str:
+    """A hash, 32 hex digits, of every bit of the model's state: equal states have equal hashes, on every machine."""
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in _pieces(to_state(model)):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def spec_to_state(spec: Spec) -> dict[str, Tree]:
+    """A specification as plain values."""
+    name = next(name for name, memory in _MEMORIES.items() if isinstance(spec.memory, memory))
+    return {
+        "n_components": spec.n_components,
+        "family": spec.family,
+        "assignment": spec.assignment,
+        "memory": {"kind": name, **asdict(spec.memory)},  # type: ignore[call-overload]  # Memory is a protocol; all of its values are dataclasses
+        "prior": asdict(spec.prior),
+        "batch_size": spec.batch_size,
+        "random_state": spec.random_state,
+    }
+
+
+def spec_from_state(state: Mapping[str, Tree]) -> Spec:
+    """The specification that `spec_to_state` was given."""
+    values = dict(state["memory"])
+    memory: Memory = _MEMORIES[values.pop("kind")](**values)
+    rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
+    return Spec(memory=memory, prior=Prior(**state["prior"]), **rest)
+
+
+def _moments_to_state(moments: Moments) -> dict[str, Tree]:
+    arrays = {name: getattr(moments, name) for name in ("mass", "seen", "mean", "scatter")}
+    basis = {"origin": moments.basis.origin, "scale": moments.basis.scale}
+    return {"kind": moments.kind, "basis": basis, "lineage": moments.lineage, "rows": moments.rows, **arrays}
+
+
+def _moments_from_state(state: Mapping[str, Tree]) -> Moments:
+    return Moments(**{**state, "basis": Basis(**state["basis"])})
+
+
+def _rows_to_state(rows: Rows) -> dict[str, Tree]:
+    return {"x": rows.x, "w": rows.w, "t": rows.t}
+
+
+def _rows_from_state(state: Mapping[str, Tree]) -> Rows:
+    return Rows(state["x"], state["w"], state["t"])
+
+
+def _pieces(tree: Tree) -> Iterator[bytes]:
+    """The tree as bytes in one fixed order, each value with its type and size, so that no two trees read alike."""
+    if isinstance(tree, Mapping):
+        yield b"{%d" % len(tree)
+        for key in sorted(tree):
+            yield from _pieces(key)
+            yield from _pieces(tree[key])
+    elif isinstance(tree, list):
+        yield b"[%d" % len(tree)
+        for item in tree:
+            yield from _pieces(item)
+    elif isinstance(tree, np.ndarray):
+        array = np.ascontiguousarray(tree)
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        yield f"a{little.dtype.str}{array.shape}".encode()
+        yield little.tobytes()
+    else:
+        text = tree.hex() if isinstance(tree, float) else repr(tree)
+        yield f"{type(tree).__name__}{len(text)}:{text}".encode()
