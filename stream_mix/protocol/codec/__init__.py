@@ -1,0 +1,26 @@
+"""The only place that knows the bytes of the wire protocol, version 1."""
+
+from .arrays import pack_array, unpack_array
+from .frames import decode_frame, encode_events, encode_points
+from .published import decode_published, encode_published, topic
+from .query import decode_query, decode_reply, encode_query, encode_reply
+from .state import pack_state, unpack_state
+from .wire import VERSION
+
+__all__ = [
+    "VERSION",
+    "decode_frame",
+    "decode_published",
+    "decode_query",
+    "decode_reply",
+    "encode_events",
+    "encode_points",
+    "encode_published",
+    "encode_query",
+    "encode_reply",
+    "pack_array",
+    "pack_state",
+    "topic",
+    "unpack_array",
+    "unpack_state",
+]

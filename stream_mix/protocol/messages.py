@@ -1,0 +1,214 @@
+"""What may be said: one frozen record per message, independent of how it looks in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import Code
+
+F8 = npt.NDArray[np.float64]
+F4 = npt.NDArray[np.float32]
+I8 = npt.NDArray[np.int64]
+RowId = str | int | None
+"""What a producer calls a row; None only for a row of an `events` frame that has none while others do."""
+
+QueryKind = Literal["snapshot", "predict", "score", "health"]
+ChangeKind = Literal["born", "split", "merged", "died", "drift", "rebased"]
+CHANGES: frozenset[str] = frozenset(("born", "split", "merged", "died", "drift", "rebased"))
+
+
+class Refused(NamedTuple):
+    """A row of an otherwise good frame that was not accepted: its index in the frame as sent, and why."""
+
+    row: int
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """Rows sent by a producer, checked; `x`, `t`, `w` and `id` hold the n accepted rows only.
+
+    - `x`: (n, d) float64, NaN = missing, magnitudes at most 1e100, at least one value in each row; may be
+      read-only.
+    - `n_sent`: rows in the message, accepted and refused.
+    - `t`: (n,) event time in Unix seconds, finite; None where the frame has none.
+    - `w`: (n,) weights > 0, finite; None where the frame has none.
+    - `features`: d distinct names in column order; None = by position.
+    - `source`, `seq`: the producer and how many frames it sent before this one; None where it did not say.
+    """
+
+    x: F8
+    n_sent: int
+    source: str | None = None
+    seq: int | None = None
+    features: tuple[str, ...] | None = None
+    t: F8 | None = None
+    w: F8 | None = None
+    id: tuple[RowId, ...] | None = None
+    refused: tuple[Refused, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Accepted rows."""
+        return len(self.x)
+
+    @property
+    def d(self) -> int:
+        """Features."""
+        return int(self.x.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a model says of n rows with its k components.
+
+    - `components`: the k stable ids of the columns of `p`.
+    - `label`: (n,) int64 stable ids, -1 while warming up.
+    - `p`: (n, k) float32 responsibilities, None where they are switched off.
+    - `log_density`: (n,) float64, natural logarithm. `outlier`: (n,) float32 tail probability in [0, 1].
+    - `generation`, `offset`: batches learned, and rows taken, by the model that answered.
+    - `refused`: indices of the frame's rows that were not accepted and are not among the n.
+    """
+
+    model: str
+    offset: int
+    generation: int
+    components: tuple[int, ...]
+    label: I8
+    p: F4 | None
+    log_density: F8
+    outlier: F4
+    id: tuple[RowId, ...] | None = None
+    refused: tuple[int, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Assignment(Prediction):
+    """A prediction published for one ingested frame; `offset` counts the accepted rows before that frame."""
+
+    source: str | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A whole model as published: parameters in data units, and the moments and basis that they came from.
+
+    - `weights`: (k,). `means`: (k, d). `covariances`: (k,), (k, d), (d, d) or (k, d, d), by `family`.
+    - `t`: latest event time, None where there was none. `features`: d names, None = by position.
+    - `moments`, `basis`, `engine`: trees of plain values and arrays.
+    """
+
+    model: str
+    pub_seq: int
+    generation: int
+    offset: int
+    t: float | None
+    family: str
+    features: tuple[str, ...] | None
+    components: tuple[int, ...]
+    weights: F8
+    means: F8
+    covariances: F8
+    moments: Mapping[str, Any] = field(default_factory=dict)
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A component was born, split, merged, died or drifted, or the basis was moved, at `offset` rows."""
+
+    model: str
+    offset: int
+    t: float | None
+    change: ChangeKind
+    component: int
+    parents: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The engine lives; `t` is its clock in Unix seconds, `offset` the rows it has taken."""
+
+    pub_seq: int
+    offset: int
+    t: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A question; `model` None = the only model. `frame` carries the rows of predict and score."""
+
+    kind: QueryKind
+    model: str | None = None
+    frame: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Answer to score: (n,) log densities of the accepted rows; `score` is their mean on the wire."""
+
+    model: str
+    offset: int
+    generation: int
+    log_density: F8
+    refused: tuple[int, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """Mean log density per row."""
+        return float(np.mean(self.log_density))
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Answer to health: a word of state, rows taken, trees of plain values per model and for the engine."""
+
+    status: str
+    offset: int
+    models: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """Answer to a query that was not understood or cannot be answered."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """All frames of `source` up to `seq` are durable; `credit` more frames of `credit_bytes` may be sent."""
+
+    source: str
+    seq: int
+    credit: int
+    credit_bytes: int
+    durability: Literal["fsync", "os", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """Frame `seq` is refused, and why."""
+
+    seq: int
+    code: Code
+    reason: str
+
+
+Published = Assignment | Snapshot | Change | Heartbeat
+Reply = Snapshot | Prediction | Scores | Health | ErrorReply
