@@ -1,4 +1,4 @@
-"""What every test may ask for: the data sets beside the checkout, slow tests on request, examples that do not vary."""
+"""What every test may ask for: data sets beside the checkout, slow tests on request, steady examples."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(shared_data: Path) -> Callable[[str], tuple[NDArray[np.float64], list[str]]]:
-    """``dataset(name) -> (X (n, d) with NaN for empty cells, labels: n texts, empty where the set has none)``."""
+    """``dataset(name) -> (X (n, d), NaN for empty cells; labels: n texts, or none if the set has none)``."""
 
     def load(name: str) -> tuple[NDArray[np.float64], list[str]]:
         path = shared_data / f"{name}.csv.gz"

@@ -1,0 +1,262 @@
+"""The tables of a configuration file, each a frozen record; types, ranges and meanings are at the fields."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from stream_mix.config.addresses import Address, parse_endpoint, parse_host_port, parse_seconds
+
+if TYPE_CHECKING:
+    from stream_mix.mixture import Spec
+    from stream_mix.protocol.limits import Limits
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit")
+    return text
+
+
+def _bind(text: str) -> str:
+    if text:
+        parse_endpoint(text)
+    return text
+
+
+def _connect(text: str) -> str:
+    parse_endpoint(text, bind=False)
+    return text
+
+
+def _http(text: str) -> str:
+    if text:
+        parse_host_port(text)
+    return text
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a list without repetition")
+    return values
+
+
+# Numbers and truth values are strict: TOML has types, so text that looks like a number is an error.
+Text = Annotated[str, Field(strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
+Bind = Annotated[str, Field(strict=True), AfterValidator(_bind)]
+Connect = Annotated[str, Field(strict=True), AfterValidator(_connect)]
+Http = Annotated[str, Field(strict=True), AfterValidator(_http)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Engine(Section):
+    """``[engine]``: what the whole process shares."""
+
+    name: Name = "stream_mix"
+    """names this engine in logs, metrics and snapshots"""
+    features: Annotated[tuple[Text, ...], AfterValidator(_distinct)] = ()
+    """the features, in order; empty: taken from the stream as they appear"""
+
+
+class Ingest(Section):
+    """``[ingest]``: where rows come from."""
+
+    push: Bind = "tcp://127.0.0.1:5555"
+    """PULL socket that producers PUSH to; "" = off"""
+    subscribe: Annotated[tuple[Connect, ...], AfterValidator(_distinct)] = ()
+    """PUB feeds to subscribe to"""
+    topics: tuple[Text, ...] = ("",)
+    """topic prefixes taken from those feeds; "" = all"""
+    high_water_mark: Count = 1000
+    """frames held per peer before the sender waits (PUSH) or the feed drops (PUB)"""
+
+
+class Publish(Section):
+    """``[publish]``: what the engine says."""
+
+    bind: Bind = "tcp://127.0.0.1:5556"
+    """XPUB socket of assignments, snapshots, changes and heartbeats; "" = off"""
+    snapshot_every_rows: Count = 10_000
+    """a snapshot of each model after so many rows"""
+    snapshot_every_seconds: Positive = 1.0
+    """and after so long, if rows came since the last"""
+    heartbeat_seconds: Positive = 1.0
+    """time between heartbeats"""
+    responsibilities: Truth = True
+    """false: labels, densities and outlier probabilities only, no matrix p"""
+    high_water_mark: Count = 1000
+    """messages held per subscriber before its next ones are dropped"""
+
+
+class Query(Section):
+    """``[query]``: questions that never change a model."""
+
+    bind: Bind = "tcp://127.0.0.1:5557"
+    """ROUTER socket for snapshot, predict, score and health; "" = off"""
+
+
+class Metrics(Section):
+    """``[metrics]``: HTTP for monitoring."""
+
+    bind: Http = "127.0.0.1:9464"
+    """HOST:PORT of /metrics (Prometheus), /health and /ready; "" = off"""
+
+
+class Journal(Section):
+    """``[journal]``: the recording that a restart and a replay read."""
+
+    path: Text = ""
+    """SQLite file, relative to where the engine is started; "" = off: no record, no resume"""
+    durability: Literal["fsync", "os", "off"] = "fsync"
+    """what a commit survives: fsync a power cut, os the death of the process, off neither"""
+    checkpoint_every_rows: Count = 100_000
+    """rows between checkpoints, which bound the work of a restart"""
+    keep_checkpoints: Count = 3
+    """checkpoints kept"""
+    record_outputs: Truth = True
+    """keep what was published too, for `replay --verify`; false: about half the size"""
+    commit_frames: Count = 64
+    """a commit after so many frames,"""
+    commit_bytes: Count = 4 << 20
+    """or so many bytes,"""
+    commit_seconds: NotNegative = 0.005
+    """or this long, whichever is first"""
+    dead_letters: Annotated[int, Field(strict=True, ge=0)] = 1000
+    """refused frames kept with their reasons, the oldest dropped first"""
+
+
+class FrameLimits(Section):
+    """``[limits]``: what a sender may choose, checked before memory is taken for it."""
+
+    frame_bytes: Count = 1 << 20
+    """bytes of one frame"""
+    rows: Count = 65_536
+    """rows of one frame, items of one array"""
+    features: Count = 1024
+    """features of one frame"""
+    cells: Count = 1 << 20
+    """rows times features of one frame"""
+    string: Count = 256
+    """bytes of one name or id"""
+    nesting: Count = 8
+    """depth of maps and arrays"""
+
+    def limits(self) -> Limits:
+        """Return them as the codec takes them."""
+        from stream_mix.protocol.limits import Limits
+
+        return Limits(**self.model_dump())
+
+
+class Security(Section):
+    """``[security]``: who may reach the sockets."""
+
+    allow_insecure: Truth = False
+    """true: bind addresses that other machines can reach, without encryption or keys"""
+
+
+class Model(Section):
+    """``[[models]]``: a model of the stream. At most one memory; without one, nothing is forgotten."""
+
+    name: Name = "mixture"
+    """names the model in topics and commands"""
+    family: Literal["kmeans", "spherical", "diag", "tied", "full"] = "full"
+    """components: equal spheres of equal weight, spheres, upright ellipses, one ellipse for all, or any"""
+    n_components: Count = 8
+    """number of components"""
+    assignment: Literal["soft", "hard"] | None = None
+    """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
+    half_life: Positive | None = None
+    """memory: rows after which a row counts half"""
+    time_half_life: Seconds | None = None
+    """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
+    window: Count | None = None
+    """memory: only about the last so many rows count"""
+    batch_size: Count = 256
+    """rows learned at once; rows wait until their batch is full"""
+    random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
+    """seed of the start"""
+    reg_covar: NotNegative = 1e-6
+    """added to every variance, in squared scales of the feature"""
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Model:
+        given = [key for key in ("half_life", "time_half_life", "window") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise rule(f"found {' and '.join(given)}, expected at most one memory")
+        return self
+
+    def spec(self) -> Spec:
+        """Return the mixture's own description of this model."""
+        from stream_mix import mixture
+
+        memory: Any = mixture.Forever()
+        if self.half_life is not None:
+            memory = mixture.HalfLife(self.half_life)
+        elif self.time_half_life is not None:
+            memory = mixture.TimeHalfLife(self.time_half_life)
+        elif self.window is not None:
+            memory = mixture.Window(self.window)
+        return mixture.Spec(
+            n_components=self.n_components,
+            family=self.family,
+            assignment=self.assignment,
+            memory=memory,
+            prior=mixture.Prior(reg_covar=self.reg_covar),
+            batch_size=self.batch_size,
+            random_state=self.random_state,
+        )
+
+
+def rule(message: str) -> PydanticCustomError:
+    """Break a rule that spans several keys: the message says all of it."""
+    return PydanticCustomError("rule", "{message}", {"message": message})
+
+
+def check_endpoints(
+    ingest: Ingest, publish: Publish, query: Query, metrics: Metrics, security: Security
+) -> None:
+    """Refuse a bind that others can reach unasked, an address bound twice, an engine that feeds itself."""
+    texts = {"ingest.push": ingest.push, "publish.bind": publish.bind, "query.bind": query.bind}
+    binds: dict[str, Address] = {key: parse_endpoint(text) for key, text in texts.items() if text}
+    if metrics.bind:
+        texts["metrics.bind"] = metrics.bind
+        binds["metrics.bind"] = parse_host_port(metrics.bind)
+    seen: dict[str, Address] = {}
+    for key, address in binds.items():
+        if not (address.loopback or security.allow_insecure):
+            raise rule(
+                f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
+                "(tcp://127.0.0.1:PORT, ipc://PATH), or [security] allow_insecure = true"
+            )
+        for other, taken in seen.items():
+            if address.clashes(taken):
+                raise rule(
+                    f"{key}: found {texts[key]!r}, which {other} has already, expected an address of its own"
+                )
+        seen[key] = address
+    for text in ingest.subscribe:
+        for key, address in seen.items():
+            if parse_endpoint(text, bind=False).clashes(address):
+                raise rule(
+                    f"ingest.subscribe: found {text!r}, which is this engine's {key}, expected another feed"
+                )
+    if not ingest.push and not ingest.subscribe:
+        raise rule("ingest: found push off and no subscribe, expected one source of rows at least")
