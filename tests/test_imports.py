@@ -1,4 +1,4 @@
-"""Imports run one way: mixture <- protocol <- engine <- ports <- workers; the core touches nothing outside."""
+"""Imports run one way: mixture <- protocol <- engine <- ports <- workers; the core stays pure."""
 
 from __future__ import annotations
 

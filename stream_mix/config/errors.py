@@ -98,8 +98,8 @@ def _sentence(entry: Any, settings: type[BaseModel]) -> str:
     elif loc == ("models",):
         expected = "one [[models]] table for each model"
     else:
-        bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
-        bounds = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in context.items()}
+        bounds = {name: f"{it:g}" if isinstance(it, float) else it for name, it in context.items()}
+        expected = _EXPECTED.get(kind, entry["msg"]).format(**bounds)
     return f"found {_shown(entry['input'])}, expected {expected}"
 
 

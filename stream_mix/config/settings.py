@@ -66,7 +66,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments alone: only ``load`` looks at the world."""
         return (init_settings,)
@@ -203,9 +205,10 @@ def _typed(section: str, table: Any) -> Any:
     fields = table_at(Settings, (section,)).model_fields
     result = dict(table)
     for key, value in table.items():
-        if isinstance(value, str) and key in fields and fields[key].annotation in (int, float, bool):
+        kind = fields[key].annotation if key in fields else None
+        if isinstance(value, str) and kind in (int, float, bool):
             try:
-                result[key] = TypeAdapter(fields[key].annotation).validate_python(value)
+                result[key] = TypeAdapter[Any](kind).validate_python(value)
             except ValidationError:
                 continue
     return result
