@@ -11,11 +11,19 @@ from zlib import crc32
 import numpy as np
 
 from stream_mix.ports.journal.records import Checkpoint, DeadLetter, JournalError, JournalFrame, Output
-from stream_mix.ports.journal.schema import FRAME_HEADER, explain, header_crc, mark_crc, record_crc, unwrap
+from stream_mix.ports.journal.schema import (
+    FRAME_HEADER,
+    explain,
+    header_crc,
+    mark_crc,
+    output_crc,
+    record_crc,
+    unwrap,
+)
 
 _PAGE_ROWS: Final = 512
 _PAGE_BYTES: Final = 4 << 20
-_BAD: Final = (TypeError, ValueError, OverflowError, struct.error)
+_BAD: Final = (AttributeError, TypeError, ValueError, OverflowError, struct.error)
 
 
 class End(NamedTuple):
@@ -120,7 +128,12 @@ def to_checkpoint(row: Sequence[Any], path: str) -> Checkpoint:
 
 def to_output(row: Sequence[Any], path: str, expected: int) -> Output:
     """The output of (id, frame, model, generation, crc, labels, log_density), which is the `expected` one."""
-    _check(row[4], (*row[:4], *row[5:]), path, f"output {row[0]}", None)
+    try:
+        sound = output_crc(*row[:4], *row[5:]) == row[4]
+    except _BAD:
+        sound = False
+    if not sound:
+        raise JournalError(path, f"damaged: the output {row[0]} does not match its check sum")
     if row[0] != expected:
         raise JournalError(path, f"damaged: found output {row[0]}, expected {expected}")
     density = np.frombuffer(row[6], "<f4")

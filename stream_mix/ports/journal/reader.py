@@ -30,7 +30,14 @@ from stream_mix.ports.journal.records import (
     Output,
     VerifyReport,
 )
-from stream_mix.ports.journal.schema import FRAME_HEADER, check_format, connect, explain, real_path
+from stream_mix.ports.journal.schema import (
+    FRAME_HEADER,
+    check_format,
+    check_no_folder,
+    connect,
+    explain,
+    real_path,
+)
 from stream_mix.ports.journal.verify import verify
 
 _CLOCKS: Final = ("received", "event")
@@ -55,6 +62,7 @@ class JournalReader:
     def open(cls, path: str | os.PathLike[str]) -> JournalReader:
         """Open the journal at `path` for reading; JournalError where it is none, or of a later format."""
         name = real_path(path)
+        check_no_folder(name)
         try:
             db = connect(name, writer=False)
         except sqlite3.Error as error:

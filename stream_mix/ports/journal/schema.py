@@ -103,6 +103,12 @@ def mark_crc(frames: int, rows: int, outputs: int, dead_letters: int) -> int:
     return crc32(_mark(frames, rows, outputs, dead_letters))
 
 
+def output_crc(id: int, frame: int, model: str, generation: int, labels: bytes, density: bytes) -> int:
+    """The check sum of what was published for one frame by one model."""
+    head = _mark(id, frame, generation, len(labels)) + model.encode()
+    return crc32(density, crc32(labels, crc32(head)))
+
+
 def record_crc(*parts: int | float | str | bytes | None) -> int:
     """The check sum of any other record; each part's kind and length are in it."""
     total = 0
@@ -142,6 +148,12 @@ def real_path(path: str | os.PathLike[str]) -> str:
     return str(Path(path).resolve())
 
 
+def check_no_folder(path: str) -> None:
+    """JournalError where the path is a folder: SQLite would call it an I/O error."""
+    if os.path.isdir(path):
+        raise JournalError(path, "cannot be opened: it is a folder")
+
+
 def is_empty(db: sqlite3.Connection) -> bool:
     """Whether the file holds no tables and is marked as nothing."""
     questions = ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id")
@@ -174,8 +186,6 @@ def explain(path: str, error: sqlite3.Error) -> JournalError:
 
 
 def _why_not(path: str) -> str:
-    if os.path.isdir(path):
-        return "it is a folder"
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         return f"there is no folder {folder}"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
+import numpy as np
+
 from stream_mix.ports.journal.lock import WriterLock
 from stream_mix.ports.journal.read import read_end
 from stream_mix.ports.journal.records import JournalError, JournalFrame, Output
@@ -19,11 +21,13 @@ from stream_mix.ports.journal.schema import (
     PAGE_BYTES,
     TABLES,
     check_format,
+    check_no_folder,
     connect,
     explain,
     frame_row,
     is_empty,
     mark_crc,
+    output_crc,
     real_path,
     record_crc,
 )
@@ -32,6 +36,9 @@ DEAD_LETTER_BYTES: Final = 4096
 _BUFFER_FRAMES: Final = 512
 _BUFFER_BYTES: Final = 4 << 20
 _LOG_BYTES: Final = 16 << 20
+
+_LABELS: Final = (np.dtype("<i8"), np.dtype("<i4"))
+_DENSITY: Final = np.dtype("<f4")
 
 _INSERT_FRAME: Final = "INSERT INTO frame VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_OUTPUT: Final = "INSERT INTO output VALUES (?,?,?,?,?,?,?)"
@@ -101,8 +108,7 @@ class Journal:
         name = real_path(path)
         if not create and not os.path.exists(name):
             raise JournalError(path, "no such journal")
-        if os.path.isdir(name):
-            raise JournalError(path, "cannot be opened: it is a folder")
+        check_no_folder(name)
         lock = WriterLock(name)
         try:
             db = _open_db(name, durability, dict(meta or {}))
@@ -135,14 +141,19 @@ class Journal:
         """Add what was published, in order of frames, so that a replay can be compared with it."""
         rows = []
         for id, output in enumerate(outputs, self._next_output):
-            labels, density = output.labels.tobytes(), output.log_density.astype("<f4", copy=False).tobytes()
-            n = output.log_density.size
-            if output.labels.dtype.str not in ("<i4", "<i8") or output.labels.size != n:
+            n = len(output.log_density)
+            if (
+                output.labels.dtype not in _LABELS
+                or output.log_density.dtype != _DENSITY
+                or len(output.labels) != n
+            ):
                 raise JournalError(
-                    self.path, f"output of frame {output.frame}: expected {n} labels, int32 or int64"
+                    self.path,
+                    f"output of frame {output.frame}: expected {n} int32 or int64 labels, float32 densities",
                 )
+            labels, density = output.labels.tobytes(), output.log_density.tobytes()
             head = (id, int(output.frame), output.model, int(output.generation))
-            rows.append((*head, record_crc(*head, labels, density), labels, density))
+            rows.append((*head, output_crc(*head, labels, density), labels, density))
         self._write_many(_INSERT_OUTPUT, rows)
         self._next_output += len(rows)
 
