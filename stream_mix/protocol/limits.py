@@ -47,7 +47,7 @@ DEFAULT_LIMITS = Limits()
 
 PUBLISHED_LIMITS = Limits(
     frame_bytes=1 << 28, rows=1 << 24, features=1 << 16, cells=1 << 28, string=65536, nesting=16)
-"""For readers of what an engine says: a snapshot holds (k, d, d) arrays and may be far longer than a frame."""
+"""For readers of what an engine says: a snapshot holds (k, d, d) arrays, far longer than a frame."""
 
 STATE_LIMITS = Limits(frame_bytes=1 << 32, rows=1 << 28, features=1 << 20, string=1 << 20, nesting=32)
 """For model state read back from a file that this program wrote."""

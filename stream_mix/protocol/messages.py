@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .errors import Code
 
 F8 = npt.NDArray[np.float64]
-F4 = npt.NDArray[np.float32]
+F4 = npt.NDArray[np.float32 | np.float64]
+"""Read as float32, and written as that whichever of the two is given."""
 I8 = npt.NDArray[np.int64]
 RowId = str | int | None
 """What a producer calls a row; None only for a row of an `events` frame that has none while others do."""
@@ -70,8 +71,8 @@ class Prediction:
 
     - `components`: the k stable ids of the columns of `p`.
     - `label`: (n,) int64 stable ids, -1 while warming up.
-    - `p`: (n, k) float32 responsibilities, None where they are switched off.
-    - `log_density`: (n,) float64, natural logarithm. `outlier`: (n,) float32 tail probability in [0, 1].
+    - `p`: (n, k) responsibilities, float32 when read, None where they are switched off.
+    - `log_density`: (n,) float64, natural logarithm. `outlier`: (n,) tail probability in [0, 1].
     - `generation`, `offset`: batches learned, and rows taken, by the model that answered.
     - `refused`: indices of the frame's rows that were not accepted and are not among the n.
     """

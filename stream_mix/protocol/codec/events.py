@@ -1,7 +1,7 @@
 """The easy form of ingest: each row a map of named features.
 
-Rows that all have the same keys are read column by column at the speed of C loops; any other frame goes row by
-row. Both ways accept the same rows, in the same order of features, with the same reasons for the rest.
+Rows that all have the same keys are read column by column at the speed of C loops; any other frame goes row
+by row. Both ways accept the same rows, in the same order of features, with the same reasons for the rest.
 """
 
 from __future__ import annotations

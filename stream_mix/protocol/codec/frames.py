@@ -21,8 +21,8 @@ _QUERY_KEYS = frozenset(("model",))
 def decode_frame(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frame:
     """Return the rows of one ingest message, either form, bad rows refused alone.
 
-    Never raises anything but ProtocolError, whatever the bytes, and never takes memory beyond a multiple of the
-    message's own length (limits.cells bounds it for `events`). Where a map repeats a key the last one counts.
+    Never raises anything but ProtocolError, whatever the bytes, and never takes memory beyond a multiple of
+    the message's own length and limits.cells. Where a map repeats a key the last one counts.
 
     >>> frame = decode_frame(encode_events([{"x": {"a": 1, "b": 2.5}}, {"x": {"b": 4.0}, "id": "second"}]))
     >>> frame.features, frame.x.tolist(), frame.id
@@ -46,7 +46,8 @@ def decode_rows(message: Map, limits: Limits) -> Frame:
 def encode_points(
     x: npt.ArrayLike, *, source: str | None = None, seq: int | None = None, t: npt.ArrayLike | None = None,
     w: npt.ArrayLike | None = None, id: Sequence[str | int] | None = None,
-    features: Sequence[str] | None = None, dtype: Literal["f4", "f8"] = "f8", crc: bool = False, limits: Limits = DEFAULT_LIMITS,
+    features: Sequence[str] | None = None, dtype: Literal["f4", "f8"] = "f8", crc: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """Return a `points` message of the (n, d) rows `x`, NaN = missing, with (n,) times `t` and weights `w`.
 

@@ -137,15 +137,16 @@ def take_snapshot(body: Map, limits: Limits) -> Snapshot:
         raise ProtocolError("type", "snapshot: expected maps for moments, basis and engine")
     return Snapshot(
         text(body, "model"), natural(body, "pub_seq"), natural(body, "generation"), natural(body, "offset"),
-        number_or_none(body, "t"), text(body, "family"), features, components, weights, means, covariances,
-        **trees,
+        number_or_none(body, "t"), text(body, "family"), features, components, weights, means,
+        covariances, **trees,
     )
 
 
 def _take_change(body: Map) -> Change:
     change: Any = text(body, "change")
     if change not in CHANGES:
-        raise ProtocolError("value", f"change: expected one of {', '.join(sorted(CHANGES))}, got {show(change)}")
+        known = ", ".join(sorted(CHANGES))
+        raise ProtocolError("value", f"change: expected one of {known}, got {show(change)}")
     return Change(
         text(body, "model"), natural(body, "offset"), number_or_none(body, "t"), change,
         natural(body, "component"), integers(body, "from"),

@@ -41,6 +41,8 @@ def judge(
     if nan.any():
         # A signalling NaN from outside would raise floating-point warnings wherever it is used.
         x = np.where(nan, np.nan, x)
+    in_range = nan | (np.abs(x) <= VALUE_MAX)
+    empty = np.ascontiguousarray(nan.T).all(axis=0)  # whole columns at a time
     verdict = np.zeros(len(x), np.int8)
     faults = (BAD_X, NO_X, BAD_T, BAD_W, BAD_ID)
     if bad_id is not None:
@@ -49,8 +51,11 @@ def judge(
         verdict[~((w > 0) & (w <= VALUE_MAX))] = 4
     if t is not None:
         verdict[~(np.abs(t) <= VALUE_MAX)] = 3
-    verdict[nan.all(axis=1)] = 2
-    verdict[~(nan | (np.abs(x) <= VALUE_MAX)).all(axis=1)] = 1
+    verdict[empty] = 2
+    if not in_range.all():
+        verdict[~in_range.all(axis=1)] = 1
+    if not verdict.any():
+        return x, []
     refused: list[Refused] = []
     for number, (code, reason) in enumerate(faults, 1):
         rows = np.flatnonzero(verdict == number)

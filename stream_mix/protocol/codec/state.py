@@ -20,9 +20,9 @@ _HEADER = struct.Struct("<4sHI")
 def pack_state(tree: Mapping[str, Any]) -> bytes:
     """Return a tree of plain values and arrays as bytes that `unpack_state` turns back, bit for bit.
 
-    Plain: None, bool, int (up to 64 bytes), float, str, bytes, list, dict with string keys; arrays of float64,
-    float32, int64, uint8, bool. Tuples come back as lists and NumPy scalars as Python's. Raises ProtocolError
-    for anything else.
+    Plain: None, bool, int (up to 64 bytes), float, str, bytes, list, dict with string keys; arrays of
+    float64, float32, int64, uint8 and bool. Tuples come back as lists and NumPy scalars as Python's.
+    Raises ProtocolError for anything else.
 
     >>> unpack_state(pack_state({"rng": 2**127 + 1, "rows": [1, None]}))
     {'rng': 170141183460469231731687303715884105729, 'rows': [1, None]}

@@ -17,8 +17,8 @@ VERSION = 1
 Data = bytes | bytearray | memoryview
 Map = dict[str, Any]
 
-# In a message this short an array can claim no more slots than the message has bytes, at a third as many levels:
-# under 1 MB in the worst case, so that the walk below is not worth its time.
+# In a message this short an array can claim no more slots than the message has bytes, at a third as many
+# levels: under 1 MB in the worst case, so that the walk below is not worth its time.
 SHORT = 512
 
 _UNPACK_ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.UnpackException)
