@@ -1,7 +1,7 @@
 """Online mixtures: arrays in, arrays out. No sockets, files, clocks or logging here.
 
-Begin with `moments`, the idea that carries everything; then `families` (what a component is), `em` (the two steps), `seeding` (the start),
-`memory` (what is forgotten) and `learning` (how rows change a model).
+Begin with `moments`, the idea that carries everything; then `families` (what a component is), `em` (the two
+steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how rows change a model).
 """
 
 from .basis import Basis

@@ -1,8 +1,9 @@
 """The coordinates in which a model computes: an origin and a scale for each feature.
 
-Data is mapped to ``z = (x - origin) / scale`` before anything is summed, so that floors and priors are free of units, and an
-offset of 1.7e9 (Unix seconds) costs no digits: the subtraction is exact where it matters, the squares come after it. A basis is
-fixed when a model starts; `Moments.rebase` moves statistics from one basis to another.
+Data is mapped to ``z = (x - origin) / scale`` before anything is summed, so that floors and priors are free
+of units, and an offset of 1.7e9 (Unix seconds) costs no digits: the subtraction is exact where it matters,
+the squares come after it. A basis is fixed when a model starts; `Moments.rebase` moves statistics from one
+basis to another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .arrays import Array
 class Basis:
     """An origin (d,) and a scale (d,) > 0, both in the data's units.
 
-    A feature that was never observed has origin NaN: every value mapped through it is then missing, which is the truth.
+    A feature that was never observed has origin NaN: every value mapped through it is then missing, which is
+    the truth.
 
     >>> basis = Basis.of(np.array([[0.0, 100.0], [2.0, 300.0]]))
     >>> basis.forward(np.array([[1.0, 400.0]]))
@@ -37,14 +39,15 @@ class Basis:
     def of(cls, x: Array, w: Array | None = None, *, isotropic: bool = False) -> Basis:
         """Mean and standard deviation of the observed values of x (n, d), weighted by w (n,).
 
-        With `isotropic` all features share one scale, the root mean square of theirs, since round clusters stay round only under
-        one scale. A feature without spread has scale 1, for want of a better unit.
+        With `isotropic` all features share one scale, the root mean square of theirs, since round clusters
+        stay round only under one scale. A feature without spread has scale 1, for want of a better unit.
         """
         observed = ~np.isnan(x)
         weight = observed * (1.0 if w is None else w[:, None])
         total = weight.sum(axis=0)
         known = total > 0
-        # A value of each feature is taken away first: what remains is small and the mean of it keeps all its digits.
+        # A value of each feature is taken away first: what remains is small and the mean of it keeps all its
+        # digits.
         reference = np.where(known, np.take_along_axis(x, observed.argmax(axis=0)[None, :], axis=0)[0], 0.0)
         delta = np.where(observed, x - reference, 0.0)
         divisor = np.where(known, total, 1.0)
@@ -67,11 +70,16 @@ class Basis:
         return self.origin + z * self.scale
 
     def grown(self, d: int) -> Basis:
-        """The same basis with features up to d that were never observed; their scale is the common one or 1."""
+        """The same basis with features up to d that were never observed; their scale is the common one or
+        1."""
         new = d - self.d
         common = self.scale[0] if self.d and (self.scale == self.scale[0]).all() else 1.0
-        return Basis(np.append(self.origin, np.full(new, np.nan)), np.append(self.scale, np.full(new, common)))
+        return Basis(
+            np.append(self.origin, np.full(new, np.nan)), np.append(self.scale, np.full(new, common))
+        )
 
     def same(self, other: Basis) -> bool:
         """Whether both are equal to the last bit."""
-        return np.array_equal(self.origin, other.origin, equal_nan=True) and np.array_equal(self.scale, other.scale)
+        return np.array_equal(self.origin, other.origin, equal_nan=True) and np.array_equal(
+            self.scale, other.scale
+        )

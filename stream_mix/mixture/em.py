@@ -1,8 +1,9 @@
 """The two halves of EM on rows that may have holes: responsibilities, and the moments under them.
 
-Rows without missing values go straight to the kernels. Others are grouped by which features they have; within a group the mixture of
-those features is an ordinary mixture again, and what is missing enters the moments by its conditional mean and covariance given
-what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani & Jordan 1994). Leaving the covariance out would shrink variances.
+Rows without missing values go straight to the kernels. Others are grouped by which features they have; within
+a group the mixture of those features is an ordinary mixture again, and what is missing enters the moments by
+its conditional mean and covariance given what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani &
+Jordan 1994). Leaving the covariance out would shrink variances.
 """
 
 from __future__ import annotations
@@ -15,21 +16,27 @@ import numpy as np
 
 from .arrays import Array, Bools, Ints
 from .basis import Basis
-from .families import Parameters
-from .kernels import Sums, accumulate
+from .families import Family, Parameters
+from .kernels import Natural, Sums, accumulate
 from .kernels import posterior as kernel_posterior
 from .moments import Moments
 from .scatter import SCATTERS
 
+SWEEP_ROWS = 1 << 14
+"""Rows that a sweep over data in memory takes at a time."""
+
 _NO_MASS = 1e-100
-"""A component with less than this in a batch took no part in it; its mean there would be noise divided by nothing."""
+"""A component with less than this in a batch took no part in it; its mean there would be noise divided by
+nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class EStep:
-    """Responsibilities p (n, k), log density (n,) in the basis, squared Mahalanobis distance (n,) and observed features (n,)."""
+    """Responsibilities p (n, k), index of the likeliest component (n,), log density (n,) in the basis,
+    squared Mahalanobis distance to that component (n,), and number of observed features (n,)."""
 
     p: Array
+    label: Ints
     log_density: Array
     distance: Array
     observed: Ints
@@ -41,91 +48,144 @@ def has_missing(z: Array) -> bool:
 
 
 def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
-    """Groups the rows of z (n, d) by which features they have: (observed (d,), row numbers), in order of first appearance."""
+    """Groups the rows of z (n, d) by which features they have: (observed (d,), row numbers), in order of
+    first appearance."""
     observed = ~np.isnan(z)
     packed = np.packbits(observed, axis=1)
-    keys = packed.view([("", packed.dtype)] * packed.shape[1]).ravel() if packed.shape[1] else np.zeros(len(z), np.uint8)
+    keys = (
+        packed.view([("", packed.dtype)] * packed.shape[1]).ravel()
+        if packed.shape[1]
+        else np.zeros(len(z), np.uint8)
+    )
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     for group in np.argsort(first, kind="stable"):
         yield observed[first[group]], np.flatnonzero(inverse == group)
 
 
 def e_step(parameters: Parameters, z: Array) -> EStep:
-    """Responsibilities and densities of rows z (n, d) of the basis; a row with nothing observed gets the weights and density 1."""
+    """Responsibilities and densities of rows z (n, d) of the basis; a row with nothing observed gets the
+    weights and density 1."""
     n, d = z.shape
     if not has_missing(z):
         return EStep(*kernel_posterior(z, parameters.natural), np.full(n, d, dtype=np.int64))
     p = np.empty((n, len(parameters.weights)))
-    log_density, distance, count = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
+    log_density, distance = np.empty(n), np.empty(n)
+    label, count = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     for observed, rows in patterns(z):
         part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
-        p[rows], log_density[rows], distance[rows] = kernel_posterior(part, parameters.marginal(observed))
+        p[rows], label[rows], log_density[rows], distance[rows] = kernel_posterior(
+            part, parameters.marginal(observed)
+        )
         count[rows] = observed.sum()
-    return EStep(p, log_density, distance, count)
+    return EStep(p, label, log_density, distance, count)
 
 
 def batch_moments(
-    parameters: Parameters, z: Array, w: Array | None, basis: Basis, lineage: str, known: Array, hard: bool = False
+    parameters: Parameters,
+    z: Array,
+    w: Array | None,
+    basis: Basis,
+    lineage: str,
+    known: Array,
+    hard: bool = False,
 ) -> tuple[Moments, Array]:
-    """The moments of rows z (n, d) with weights w (n,) under the mixture's own responsibilities, and their log densities (n,).
+    """The moments of rows z (n, d) with weights w (n,) under the mixture's own responsibilities, and their
+    log densities (n,).
 
-    `known` (k, d) is how far each component knows each feature, 0 to 1: an imputed value counts only as far as that, since what was
-    never observed must not be learned from itself.
+    `known` (k, d) is how far each component knows each feature, 0 to 1: an imputed value counts only as far
+    as that, since what was never observed must not be learned from itself.
     """
     kind = parameters.family.scatter
     blank = Moments.zeros(kind, basis, len(parameters.weights), lineage)
     if not has_missing(z):
         sums = accumulate(z, w, parameters.natural, hard)
-        return replace(_moments(blank, sums, None, parameters, known), rows=len(z)), sums.log_density
+        return replace(_centred(blank, sums), rows=len(z)), sums.log_density
     log_density = np.empty(len(z))
     moments = blank
     for observed, rows in patterns(z):
         part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
         sums = accumulate(part, None if w is None else w[rows], parameters.marginal(observed), hard)
         log_density[rows] = sums.log_density
-        moments = moments.add(_moments(blank, sums, observed, parameters, known))
+        moments = moments.add(_lifted(_centred(blank, sums), blank, observed, parameters, known))
     return replace(moments, rows=len(z)), log_density
 
 
-def _moments(blank: Moments, sums: Sums, observed: Bools | None, parameters: Parameters, known: Array) -> Moments:
-    """Centred moments from a kernel's raw sums; with a pattern, lifted from the observed features to all of them."""
+def sweep(
+    parameters: Parameters,
+    x: Array,
+    w: Array | None,
+    basis: Basis,
+    known: Array,
+    *,
+    hard: bool,
+    lineage: str = "",
+) -> tuple[Moments, float]:
+    """One pass of EM over data x (n, d) in the data's units: the moments, and the sum of w times log density
+    in the basis.
+
+    Rows go through in blocks, so that nothing of the size of the data is ever allocated.
+    """
+    moments = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
+    total = 0.0
+    for start in range(0, len(x), SWEEP_ROWS):
+        block = slice(start, start + SWEEP_ROWS)
+        weights = None if w is None else w[block]
+        part, log_density = batch_moments(
+            parameters, basis.forward(x[block]), weights, basis, lineage, known, hard
+        )
+        moments = moments.add(part)
+        total += float(log_density.sum() if weights is None else weights @ log_density)
+    return moments, total
+
+
+def nearest_moments(family: Family, centres: Array, z: Array, w: Array, basis: Basis) -> Moments:
+    """The moments of complete rows z (n, d), each counting wholly for the nearest of the centres (k, d)."""
+    k, d = centres.shape
+    identity = SCATTERS[family.scatter].identity(k, d)
+    natural = Natural.of(family.scatter, np.full(k, -math.log(k)), centres, identity)
+    moments = _centred(Moments.zeros(family.scatter, basis, k), accumulate(z, w, natural, hard=True))
+    return replace(moments, mean=np.where(moments.seen > 0, moments.mean, centres), rows=len(z))
+
+
+def _centred(blank: Moments, sums: Sums) -> Moments:
+    """Centred moments from a kernel's raw sums; they have as many features as the rows that were summed."""
     present = sums.mass > _NO_MASS
     mass = np.where(present, sums.mass, 0.0)
     divisor = np.where(present, sums.mass, 1.0)[:, None]
     first = np.where(present[:, None], sums.first, 0.0)
     mean = np.where(present[:, None], sums.origin + first / divisor, 0.0)
-    shape = SCATTERS[blank.kind]
-    scatter = sums.second - shape.between(first / np.sqrt(divisor))
-    if blank.kind != "tied":
-        scatter = np.where(present.reshape(-1, *[1] * (scatter.ndim - 1)), scatter, 0.0)
+    scatter = sums.second - blank.shape_of_scatter.between(first / np.sqrt(divisor))
     if blank.kind == "diag":
         scatter = np.maximum(scatter, 0.0)
-    if observed is None:
-        return replace(blank, mass=mass, seen=np.repeat(mass[:, None], blank.d, axis=1), mean=mean, scatter=scatter)
-    if blank.kind == "diag":
-        # Within a diagonal component a missing value tells nothing that is not known: it is left out, which solves its M-step exactly.
-        return replace(
-            blank,
-            mass=mass,
-            seen=mass[:, None] * observed,
-            mean=_place(blank.mean, mean, observed),
-            scatter=_place(blank.scatter, scatter, observed),
-        )
-    return _impute(blank, mass, mean, scatter, observed, parameters, known)
+    seen = np.repeat(mass[:, None], mean.shape[1], axis=1)
+    return replace(blank, mass=mass, seen=seen, mean=mean, scatter=scatter)
 
 
-def _place(whole: Array, part: Array, observed: Bools) -> Array:
-    out = whole.copy()
-    out[:, observed] = part
-    return out
+def _lifted(part: Moments, blank: Moments, observed: Bools, parameters: Parameters, known: Array) -> Moments:
+    """Moments of the observed features (d,) alone as moments of all features."""
+    if blank.kind != "diag":
+        return _impute(blank, part.mass, part.mean, part.scatter, observed, parameters, known)
+    # Within a diagonal component a missing value tells nothing that is not known: it is left out, which
+    # solves its M-step exactly.
+    mean, scatter = blank.mean.copy(), blank.scatter.copy()
+    mean[:, observed], scatter[:, observed] = part.mean, part.scatter
+    return replace(blank, mass=part.mass, seen=part.mass[:, None] * observed, mean=mean, scatter=scatter)
 
 
 def _impute(
-    blank: Moments, mass: Array, mean: Array, scatter: Array, observed: Bools, parameters: Parameters, known: Array
+    blank: Moments,
+    mass: Array,
+    mean: Array,
+    scatter: Array,
+    observed: Bools,
+    parameters: Parameters,
+    known: Array,
 ) -> Moments:
-    """Lifts moments of the observed features o to all, with the conditional mean and covariance of the missing ones m.
+    """Lifts moments of the observed features o to all, with the conditional mean and covariance of the
+    missing ones m.
 
-    mean_m = mu_m + A (mean_o - mu_o),  S_mo = A S_oo,  S_mm = A S_oo A' + mass C,  A = Sigma_mo Sigma_oo^-1,  C = Sigma_mm - A Sigma_om
+    mean_m = mu_m + A (mean_o - mu_o),   S_mo = A S_oo,   S_mm = A S_oo A' + mass C
+    with A = Sigma_mo Sigma_oo^-1 and C = Sigma_mm - A Sigma_om
     """
     o, m = np.flatnonzero(observed), np.flatnonzero(~observed)
     sigma = parameters.dense
@@ -149,4 +209,6 @@ def _impute(
     seen = mass[:, None] * share
     common = seen.sum(axis=0) / max(float(mass.sum()), _NO_MASS) if tied else share
     root = np.sqrt(common)
-    return replace(blank, mass=mass, seen=seen, mean=means, scatter=whole * (root[..., :, None] * root[..., None, :]))
+    return replace(
+        blank, mass=mass, seen=seen, mean=means, scatter=whole * (root[..., :, None] * root[..., None, :])
+    )

@@ -13,8 +13,8 @@ from .model import Model
 def health(model: Model) -> dict[str, int | float | str | bool | None]:
     """Counts, running log-likelihood per row, weight of the lightest component, and what computes it all.
 
-    `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has everything. A figure that
-    is not known yet is None.
+    `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has
+    everything. A figure that is not known yet is None.
 
     >>> from stream_mix.mixture import Spec
     >>> health(Model.new(Spec(n_components=2), d=3))["warming"]

@@ -1,7 +1,8 @@
 """How rows change a model: batches cut by count, each scaled into the memory and added.
 
-`learn` is a fold: (model, rows) -> (model, what happened). Until `start_rows` rows are in, the model keeps them all in a reservoir and
-starts afresh from it each time their number has doubled; from then on a batch costs one E-step and one addition.
+`learn` is a fold: (model, rows) -> (model, what happened). Until `start_rows` rows are in, the model keeps
+them all in a reservoir and starts afresh from it each time their number has doubled; from then on a batch
+costs one E-step and one addition.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
 
 _OUT_OF_REACH = 1e3
-"""The basis is moved when the data's centre is further from its origin, or the data's spread further from its scale, than this."""
+"""The basis is moved when the data's centre is further from its origin, or the data's spread further from its
+scale, than this."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that happened to a component, or (component -1) to the whole model, before the row at `offset`."""
+    """Something that happened to a component, or (component -1) to the whole model, before the row at
+    `offset`."""
 
     kind: str
     component: int
@@ -40,7 +43,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a call learned: rows and batches, the sum of the rows' log densities before they were learned, and changes."""
+    """What a call learned: rows and batches, the sum of the rows' log densities before they were learned, and
+    changes."""
 
     rows: int = 0
     batches: int = 0
@@ -103,13 +107,18 @@ def expand(model: Model, d: int) -> Model:
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
-    """One batch: from the reservoir while the start is not settled and its time has come, else by one step of online EM."""
+    """One batch: from the reservoir while the start is not settled and its time has come, else by one step of
+    online EM."""
     offset = model.learned
     learned = offset + len(rows)
     if model.next_start:
         model = replace(model, reservoir=_kept(model.reservoir, rows.copy()))
     if model.next_start and learned >= model.next_start:
-        born = () if model.store else tuple(Change("born", component, (), offset) for component in model.components)
+        born = (
+            ()
+            if model.store
+            else tuple(Change("born", component, (), offset) for component in model.components)
+        )
         return _start(model, learned), Learned(len(rows), 1, 0.0, born)
     return _step(model, rows, offset)
 
@@ -142,7 +151,8 @@ def _step(model: Model, rows: Rows, offset: int) -> tuple[Model, Learned]:
 
 
 def _weights(model: Model, rows: Rows, now: float) -> Array | None:
-    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all count 1."""
+    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all
+    count 1."""
     kept = model.spec.memory.row_weights(rows.t, now)
     if kept is None:
         return None if (rows.w == 1.0).all() else rows.w
@@ -183,14 +193,17 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
-        batch, _ = batch_moments(found, z[piece], _weights(model, part, now), basis, lineage, known, model.spec.hard)
+        batch, _ = batch_moments(
+            found, z[piece], _weights(model, part, now), basis, lineage, known, model.spec.hard
+        )
         store = model.spec.memory.fold(store, batch, before, now)
         before = now
     return store
 
 
 def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:
-    """For each component of the model, heaviest first, the nearest new one that is still free: ids survive a new start."""
+    """For each component of the model, heaviest first, the nearest new one that is still free: ids survive a
+    new start."""
     old = basis.forward(model.basis.backward(model.parameters.means))
     distances = np.square(np.nan_to_num(old)[:, None] - found.means).sum(axis=2)
     order = np.empty(model.k, dtype=np.int64)
@@ -206,7 +219,8 @@ def _in_order(found: Parameters, order: Ints) -> Parameters:
 
 
 def _kept(parts: tuple[Rows, ...], rows: Rows) -> tuple[Rows, ...]:
-    """The reservoir with further rows; pieces of like size are joined, so that a row is copied a logarithmic number of times."""
+    """The reservoir with further rows; pieces of like size are joined, so that a row is copied a logarithmic
+    number of times."""
     while parts and len(parts[-1]) <= len(rows):
         rows = Rows.concatenated([parts[-1], rows])
         parts = parts[:-1]
@@ -225,7 +239,8 @@ def _with_origins(model: Model, rows: Rows) -> Model:
 
 
 def _better_basis(model: Model) -> Basis | None:
-    """A basis about the data as remembered now, where the present one is far off; None where it still serves."""
+    """A basis about the data as remembered now, where the present one is far off; None where it still
+    serves."""
     moments, old = total(model.store), model.basis
     seen = moments.seen.sum(axis=0)
     divisor = np.where(seen > 0, seen, 1.0)
@@ -239,7 +254,9 @@ def _better_basis(model: Model) -> Basis | None:
     if model.spec.family_value.isotropic:
         variance = np.full(model.d, variance[usable].mean())
     deviation = np.sqrt(np.where(usable, variance, 1.0))
-    off = np.maximum(np.maximum(deviation, 1.0 / np.maximum(deviation, 1e-300)), np.abs(mean) / np.maximum(deviation, 1.0))
+    off = np.maximum(
+        np.maximum(deviation, 1.0 / np.maximum(deviation, 1e-300)), np.abs(mean) / np.maximum(deviation, 1.0)
+    )
     if not (off[usable] > _OUT_OF_REACH).any():
         return None
     moved = seen > 0

@@ -1,7 +1,8 @@
 """How much of the past a model keeps: four values with one interface.
 
-A memory sees batches, already turned into moments, and keeps a store: a tuple of moments, oldest first, whose sum is what the model
-knows. Forgetting multiplies; a window drops whole buckets and adds up the rest. Nothing is subtracted.
+A memory sees batches, already turned into moments, and keeps a store: a tuple of moments, oldest first, whose
+sum is what the model knows. Forgetting multiplies; a window drops whole buckets and adds up the rest. Nothing
+is subtracted.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ Store: TypeAlias = tuple[Moments, ...]
 
 
 class Memory(Protocol):
-    """What a model asks of its memory. Times are Unix seconds of the events; NaN means that a row or model has none."""
+    """What a model asks of its memory. Times are Unix seconds of the events; NaN means that a row or model
+    has none."""
 
     def row_weights(self, t: Array, now: float) -> Array | None:
-        """What each row of a batch, with event times t (n,), still counts at the end of it (n,); None where all count 1."""
+        """What each row of a batch, with event times t (n,), still counts at the end of it (n,); None where
+        all count 1."""
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """The store after a batch of rows, when the newest event time went from `before` to `now`."""
@@ -39,7 +42,7 @@ def total(store: Store) -> Moments:
 
 
 def _positive(value: float, name: str, unit: str) -> None:
-    if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+    if isinstance(value, bool) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
 
 
@@ -88,7 +91,8 @@ class HalfLife:
 
 @dataclass(frozen=True)
 class TimeHalfLife:
-    """A row counts half after `seconds` of event time: weight 2^(-(now - t) / seconds), now being the newest event time seen.
+    """A row counts half after `seconds` of event time: weight 2^(-(now - t) / seconds), now being the newest
+    event time seen.
 
     A late row enters with the weight that it would have by now. A row without an event time counts as of now.
     """
@@ -117,7 +121,8 @@ class TimeHalfLife:
 
 @dataclass(frozen=True)
 class Window:
-    """The last `rows` rows and nothing before, to within one bucket of a sixteenth of them (or one batch, if that is larger)."""
+    """The last `rows` rows and nothing before, to within one bucket of a sixteenth of them (or one batch, if
+    that is larger)."""
 
     rows: int
 
@@ -136,7 +141,8 @@ class Window:
         return None if len(t) <= self.rows else (np.arange(len(t)) >= len(t) - self.rows).astype(np.float64)
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
-        """Adds to the newest bucket, or begins one when that is full; drops the oldest when the rest fill the window."""
+        """Adds to the newest bucket, or begins one when that is full; drops the oldest when the rest fill the
+        window."""
         if store and store[-1].rows < self.bucket:
             store = (*store[:-1], store[-1].add(batch))
         else:

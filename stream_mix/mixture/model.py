@@ -31,14 +31,17 @@ class Model:
         store: moments, oldest first; empty until the first batch was learned.
         pending: rows that wait until their batch is full.
         reservoir: the first rows, in pieces, until the start is settled; then empty.
-        next_start: number of learned rows at which the model starts afresh from the reservoir; 0 once settled.
+        next_start: number of learned rows at which the model starts afresh from the reservoir; 0 once
+            settled.
         generation: batches learned.
         learned: rows learned.
         t: newest event time learned, NaN before any.
-        evidence: discounted sums over learned rows of (log density before learning, weight), for the running log-likelihood.
+        evidence: discounted sums over learned rows of (log density before learning, weight), for the running
+            log-likelihood.
 
     >>> from stream_mix.mixture import Rows, learn
-    >>> model, _ = learn(Model.new(Spec(n_components=2, batch_size=4), d=1), Rows.of([[0.0], [9.0], [0.1], [9.1]]))
+    >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
+    >>> model, _ = learn(Model.new(Spec(n_components=2, batch_size=4), d=1), rows)
     >>> posterior(model, [[0.0], [9.0]]).label.tolist() in ([0, 1], [1, 0])
     True
     """
@@ -99,7 +102,8 @@ class Model:
 
     @property
     def log_likelihood(self) -> float:
-        """Mean log density of recent rows, each taken before it was learned, in the data's units; NaN before any."""
+        """Mean log density of recent rows, each taken before it was learned, in the data's units; NaN before
+        any."""
         return self.evidence[0] / self.evidence[1] if self.evidence[1] > 0 else math.nan
 
 
@@ -111,7 +115,8 @@ class Posterior:
         p: responsibilities (n, k), rows sum to 1.
         label: stable id of the likeliest component (n,); -1 while the model is warming.
         log_density: (n,), natural logarithm, per the data's units, over the features that were observed.
-        outlier: (n,), the chance that a row drawn from that component lies nearer to its centre: 0 ordinary, 1 as strange as can be.
+        outlier: (n,), the chance that a row drawn from that component lies nearer to its centre: 0 ordinary,
+            1 as strange as can be.
     """
 
     p: Array
@@ -121,18 +126,22 @@ class Posterior:
 
 
 def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
-    """Log densities of rows z (n, d) of the basis per unit of the data: minus log scale for each observed feature."""
+    """Log densities of rows z (n, d) of the basis per unit of the data: minus log scale for each observed
+    feature."""
     log_scale = np.log(basis.scale)
     if math.isnan(float(z.sum())):
-        return log_density - (~np.isnan(z)) @ log_scale
-    return log_density - log_scale.sum()
+        missing: Array = log_density - (~np.isnan(z)) @ log_scale
+        return missing
+    complete: Array = log_density - log_scale.sum()
+    return complete
 
 
 def posterior(model: Model, x: ArrayLike) -> Posterior:
-    """Responsibilities, labels, log densities and outlier scores of rows x (n, d), NaN where a value is missing.
+    """Responsibilities, labels, log densities and outlier scores of rows x (n, d), NaN where a value is
+    missing.
 
-    While the model is warming responsibilities are even, labels -1, densities and outlier scores 0. Raises ValueError where x does not
-    have the model's number of features.
+    While the model is warming responsibilities are even, labels -1, densities and outlier scores 0. Raises
+    ValueError where x does not have the model's number of features.
     """
     values = Rows.of(x).x
     n = len(values)
@@ -142,12 +151,15 @@ def posterior(model: Model, x: ArrayLike) -> Posterior:
         return Posterior(np.full((n, model.k), 1.0 / model.k), np.full(n, -1), np.zeros(n), np.zeros(n))
     z = model.basis.forward(values)
     step = e_step(model.parameters, z)
-    label = np.array(model.components)[step.p.argmax(axis=1)]
-    return Posterior(step.p, label, data_log_density(model.basis, z, step.log_density), outlier(step, model.d))
+    label = np.array(model.components)[step.label]
+    return Posterior(
+        step.p, label, data_log_density(model.basis, z, step.log_density), outlier(step, model.d)
+    )
 
 
 def outlier(step: EStep, d: int) -> Array:
-    """The chi-square distribution function at each row's squared Mahalanobis distance, by its number of observed features."""
+    """The chi-square distribution function at each row's squared Mahalanobis distance, by its number of
+    observed features."""
     complete = bool((step.observed == d).all())
     return chi_square_cdf(step.distance, d if complete else step.observed)
 
@@ -158,7 +170,9 @@ def parameters(model: Model) -> Parameters:
     Raises ValueError while the model is warming.
     """
     if model.warming:
-        raise ValueError("parameters: the model has learned no batch yet, so it has no components; feed it rows first")
+        raise ValueError(
+            "parameters: the model has learned no batch yet, so it has no components; feed it rows first"
+        )
     own, basis = model.parameters, model.basis
     scale = basis.scale
     origin = np.where(np.isnan(basis.origin), 0.0, basis.origin)

@@ -7,20 +7,22 @@ With points X (n, d) and responsibilities R (n, k), the whole program is four li
     moments = (mass, mean, scatter) under R              this file
     params  = estimate(moments, prior)                   M-step     (families)
 
-`Moments` can be added and scaled, and that is enough. Learning a batch is `memory.scale(forget).add(batch)`; k-means with step 1/n
-is the same line with hard R and `forget = 1`; a Cappé-Moulines step (2009, eq. 12) of size g is `forget = 1 - g`. Shards merge by `add`,
-a window is the sum of its buckets, a checkpoint is these arrays. Nothing is ever subtracted.
+`Moments` can be added and scaled, and that is enough. Learning a batch is `memory.scale(forget).add(batch)`;
+k-means with step 1/n is the same line with hard R and `forget = 1`; a Cappé-Moulines step (2009, eq. 12) of
+size g is `forget = 1 - g`. Shards merge by `add`, a window is the sum of its buckets, a checkpoint is these
+arrays. Nothing is ever subtracted.
 
 Three rules keep it true:
 
-* Sums are kept centred: mean and scatter, merged by Chan, Golub & LeVeque (1979, eq. 2.1). E[xx'] - mm' would lose every digit
-  where the offset is large.
-* The prior is an argument of the M-step and never part of the record, so that merging does not count it twice and forgetting does not
-  erode it.
+* Sums are kept centred: mean and scatter, merged by Chan, Golub & LeVeque (1979, eq. 2.1). E[xx'] - mm' would
+  lose every digit where the offset is large.
+* The prior is an argument of the M-step and never part of the record, so that merging does not count it twice
+  and forgetting does not erode it.
 * Only moments of one basis (coordinates) and one lineage (whose component 3?) can be added.
 
-Values can be missing. `seen` (k, d) is the mass with which a component knows each feature: equal to `mass` where all was observed, less
-where a feature appeared late. Mean and scatter of a feature are averages over `seen`.
+Values can be missing. `seen` (k, d) is the mass with which a component knows each feature: equal to `mass`
+where all was observed, less where a feature appeared late. Mean and scatter of a feature are averages over
+`seen`.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ class MomentsMismatch(ValueError):
 class Moments:
     """Mass (k,), seen (k, d), mean (k, d) and scatter of k components, in the coordinates of `basis`.
 
-    `scatter` is diag (k, d), tied (d, d) or full (k, d, d): the sum of r (z - mean)(z - mean)'. `rows` counts the rows that entered.
-    `lineage` names the labelling of the components.
+    `scatter` is diag (k, d), tied (d, d) or full (k, d, d): the sum of r (z - mean)(z - mean)'. `rows` counts
+    the rows that entered. `lineage` names the labelling of the components.
 
     >>> basis = Basis(np.zeros(1), np.ones(1))
     >>> one = Moments.of_rows("diag", basis, np.array([[1.0]]), np.array([[1.0]]))
@@ -85,14 +87,17 @@ class Moments:
 
     @classmethod
     def of_rows(cls, kind: str, basis: Basis, z: Array, r: Array, lineage: str = "") -> Moments:
-        """Moments of complete rows z (n, d) under responsibilities r (n, k) by their definition: slow, obvious, two passes."""
+        """Moments of complete rows z (n, d) under responsibilities r (n, k) by their definition: slow,
+        obvious, two passes."""
         mass = r.sum(axis=0)
         mean = (r.T @ z) / np.where(mass > 0, mass, 1.0)[:, None]
         total = cls.zeros(kind, basis, mass.size, lineage)
         scatter = total.scatter
         for weights, row in zip(r, z, strict=True):
             scatter = scatter + total.shape_of_scatter.between(np.sqrt(weights)[:, None] * (row - mean))
-        return replace(total, mass=mass, seen=np.tile(mass[:, None], basis.d), mean=mean, scatter=scatter, rows=len(z))
+        return replace(
+            total, mass=mass, seen=np.tile(mass[:, None], basis.d), mean=mean, scatter=scatter, rows=len(z)
+        )
 
     def add(self, other: Moments) -> Moments:
         """The moments of both sets of rows together.
@@ -105,7 +110,8 @@ class Moments:
         seen = self.seen + other.seen
         share = other.seen / np.where(seen > 0, seen, 1.0)
         delta = other.mean - self.mean
-        # sqrt(n1 n2 / (n1 + n2)) per feature: equal over features unless some were unseen, and positive semi-definite always.
+        # sqrt(n1 n2 / (n1 + n2)) per feature: equal over features unless some were unseen, and positive semi-
+        # definite always.
         between = self.shape_of_scatter.between(np.sqrt(self.seen * share) * delta)
         return replace(
             self,
@@ -117,7 +123,8 @@ class Moments:
         )
 
     def scale(self, factor: float) -> Moments:
-        """Every row counts `factor` times what it counted: masses and scatter shrink, means stay. 0 <= factor."""
+        """Every row counts `factor` times what it counted: masses and scatter shrink, means stay. 0 <=
+        factor."""
         if not 0.0 <= factor < np.inf:
             raise ValueError(f"scale: the factor is {factor}, expected a finite number >= 0")
         return replace(self, mass=self.mass * factor, seen=self.seen * factor, scatter=self.scatter * factor)
@@ -125,13 +132,16 @@ class Moments:
     def rebase(self, basis: Basis) -> Moments:
         """The same moments in the coordinates of another basis.
 
-        A feature that the old basis never saw carries no moments and takes the new origin and scale as they are.
+        A feature that the old basis never saw carries no moments and takes the new origin and scale as they
+        are.
         """
         unseen = np.isnan(self.basis.origin)
         ratio = np.where(unseen, 1.0, self.basis.scale / basis.scale)
         shift = np.where(unseen, 0.0, (self.basis.origin - basis.origin) / basis.scale)
         mean = np.where(self.seen > 0, self.mean * ratio + shift, 0.0)
-        return replace(self, basis=basis, mean=mean, scatter=self.shape_of_scatter.stretch(self.scatter, ratio))
+        return replace(
+            self, basis=basis, mean=mean, scatter=self.shape_of_scatter.stretch(self.scatter, ratio)
+        )
 
     def grown(self, d: int) -> Moments:
         """The same moments with features up to d of which nothing was seen yet."""

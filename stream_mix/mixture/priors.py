@@ -1,4 +1,5 @@
-"""What is believed before any data: pseudo-rows and floors, given to the M-step and never kept in the record."""
+"""What is believed before any data: pseudo-rows and floors, given to the M-step and never kept in the
+record."""
 
 from __future__ import annotations
 
@@ -7,14 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Prior:
-    """How far estimates are pulled from the raw moments. All in rows or in units of the basis, so free of the data's units.
+    """How far estimates are pulled from the raw moments. All in rows or in units of the basis, so free of the
+    data's units.
 
     Attributes:
         weight: pseudo-rows spread evenly over the components, so that no weight is 0.
-        covariance: pseudo-rows with which every component starts from the pooled covariance; a component with few rows looks like
-            the others until it has its own.
-        correlation: strength, 0 to 1, of the shrinkage of correlations towards 0. The amount follows the data (Schäfer & Strimmer 2005,
-            eq. 8): much where correlations are within the noise of so few rows, next to nothing where they are plain.
+        covariance: pseudo-rows with which every component starts from the pooled covariance; a component with
+            few rows looks like the others until it has its own.
+        correlation: strength, 0 to 1, of the shrinkage of correlations towards 0. The amount follows the data
+            (Schäfer & Strimmer 2005, eq. 8): much where correlations are within the noise of so few rows,
+            next to nothing where they are plain.
         reg_covar: added to every variance, in units of the squared scale of the feature.
     """
 

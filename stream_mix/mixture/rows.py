@@ -16,7 +16,8 @@ LARGEST = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows x (n, d) with NaN for missing values, weights w (n,) > 0, and event times t (n,) in Unix seconds, NaN = none.
+    """Rows x (n, d) with NaN for missing values, weights w (n,) > 0, and event times t (n,) in Unix seconds,
+    NaN = none.
 
     >>> rows = Rows.of([[1.0, 2.0], [3.0, float("nan")]], t=[10.0, 20.0])
     >>> len(rows), rows.d
@@ -33,33 +34,41 @@ class Rows:
     @property
     def d(self) -> int:
         """Number of features."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     @classmethod
     def of(cls, x: ArrayLike, w: ArrayLike | None = None, t: ArrayLike | None = None) -> Rows:
-        """Checked rows, sharing memory with x where it is float64 already; weights default to 1 and times to none.
+        """Checked rows, sharing memory with x where it is float64 already; weights default to 1 and times to
+        none.
 
-        Raises ValueError, naming the first bad row, for infinite or huge values, weights that are not positive, infinite times.
+        Raises ValueError, naming the first bad row, for infinite or huge values, weights that are not
+        positive, infinite times.
         """
         values = np.asarray(x, dtype=np.float64)
         if values.ndim != 2:
             raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
         n = len(values)
-        # NaN stands for a missing value; a finite sum of squares of halves is the quick proof that nothing is out of bounds.
         if (np.abs(values) > LARGEST).any():
             i, j = np.argwhere(np.abs(values) > LARGEST)[0]
-            raise ValueError(f"rows: row {i}, feature {j} is {values[i, j]}, expected a number up to {LARGEST:g} or NaN for missing")
+            raise ValueError(
+                f"rows: row {i}, feature {j} is {values[i, j]},"
+                f" expected a number up to {LARGEST:g} or NaN for missing"
+            )
         weights = np.ones(n) if w is None else np.asarray(w, dtype=np.float64)
         times = np.full(n, np.nan) if t is None else np.asarray(t, dtype=np.float64)
         for name, column in (("weights", weights), ("event times", times)):
             if column.shape != (n,):
-                raise ValueError(f"rows: {name} have shape {column.shape}, expected ({n},) as there are {n} rows")
+                raise ValueError(
+                    f"rows: {name} have shape {column.shape}, expected ({n},) as there are {n} rows"
+                )
         if w is not None and not ((weights > 0) & (weights <= LARGEST)).all():
             i = int(np.argmin((weights > 0) & (weights <= LARGEST)))
             raise ValueError(f"rows: the weight of row {i} is {weights[i]}, expected a finite number > 0")
         if t is not None and np.isinf(times).any():
             i = int(np.isinf(times).argmax())
-            raise ValueError(f"rows: the event time of row {i} is {times[i]}, expected finite Unix seconds or NaN for none")
+            raise ValueError(
+                f"rows: the event time of row {i} is {times[i]}, expected finite Unix seconds or NaN for none"
+            )
         return cls(values, weights, times)
 
     @classmethod

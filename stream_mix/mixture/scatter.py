@@ -1,8 +1,8 @@
 """The three shapes that second moments come in, and what each can do.
 
-A family keeps its scatter as `diag` (k, d), one variance per component and feature; `tied` (d, d), one matrix pooled over the
-components; or `full` (k, d, d), one matrix per component. All that differs between them stands in this table, so that moments, priors
-and kernels never ask which it is.
+A family keeps its scatter as `diag` (k, d), one variance per component and feature; `tied` (d, d), one matrix
+pooled over the components; or `full` (k, d, d), one matrix per component. All that differs between them
+stands in this table, so that moments, priors and kernels never ask which it is.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ class Scatter:
         shape: (k, d) -> the shape of the array.
         between: deltas (k, d) -> the scatter of one unit of mass displaced by each delta, delta delta'.
         stretch: (scatter, ratio (d,)) -> the scatter after feature j is multiplied by ratio j.
-        pair: values (k, d) -> for each entry (j, l) of the scatter sqrt(v_j v_l), the divisor that makes it a covariance.
+        pair: values (k, d) -> for each entry (j, l) of the scatter sqrt(v_j v_l), the divisor that makes it a
+            covariance.
         pooled: scatter -> the sum over components, (d,) or (d, d).
         variances: (scatter, k) -> the diagonal entries, (k, d).
+        identity: (k, d) -> unit covariances of k components.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Scatter:
     pair: Callable[[Array], Array]
     pooled: Callable[[Array], Array]
     variances: Callable[[Array, int], Array]
+    identity: Callable[[int, int], Array]
 
     def zeros(self, k: int, d: int) -> Array:
         """The scatter of nothing."""
@@ -64,6 +67,7 @@ SCATTERS: Mapping[str, Scatter] = MappingProxyType(
             pair=lambda values: values,
             pooled=lambda scatter: scatter.sum(axis=0),
             variances=lambda scatter, k: scatter,
+            identity=lambda k, d: np.ones((k, d)),
         ),
         "tied": Scatter(
             "tied",
@@ -73,6 +77,7 @@ SCATTERS: Mapping[str, Scatter] = MappingProxyType(
             pair=lambda values: _root_outer(values.sum(axis=0)),
             pooled=lambda scatter: scatter,
             variances=lambda scatter, k: np.broadcast_to(np.diagonal(scatter), (k, scatter.shape[0])),
+            identity=lambda k, d: np.eye(d),
         ),
         "full": Scatter(
             "full",
@@ -82,6 +87,7 @@ SCATTERS: Mapping[str, Scatter] = MappingProxyType(
             pair=_root_outer,
             pooled=lambda scatter: scatter.sum(axis=0),
             variances=lambda scatter, k: np.diagonal(scatter, axis1=1, axis2=2),
+            identity=lambda k, d: np.tile(np.eye(d), (k, 1, 1)),
         ),
     }
 )

@@ -1,11 +1,12 @@
 """The start: where one pass is won or lost.
 
-Batch EM from a poor start stays wrong, and a stream has no second chance. So the first rows are kept in a reservoir, centres are placed
-there by greedy k-means++ (Arthur & Vassilvitskii 2007, with 2 + log k candidates each), moved by guided swaps, and refined by a few
-steps of EM.
+Batch EM from a poor start stays wrong, and a stream has no second chance. So the first rows are kept in a
+reservoir, centres are placed there by greedy k-means++ (Arthur & Vassilvitskii 2007, with 2 + log k
+candidates each), moved by guided swaps, and refined by a few steps of EM.
 
-A guided swap takes away a centre that would hardly be missed and puts one where the error is large; it is kept if, after two Lloyd
-steps, the error fell (random swap of Fränti 2018, its removal guided by utility as in Fritzke's breathing k-means 2020).
+A guided swap takes away a centre that would hardly be missed and puts one where the error is large; it is
+kept if, after two Lloyd steps, the error fell (random swap of Fränti 2018, its removal guided by utility as
+in Fritzke's breathing k-means 2020).
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import batch_moments
+from .em import batch_moments, nearest_moments
 from .families import Family, Parameters, estimate
-from .moments import Moments
 from .priors import Prior
 
 EM_STEPS = 10
@@ -29,7 +29,8 @@ _SWAP_BUDGET = 2e10
 
 @dataclass(frozen=True, eq=False)
 class _Partition:
-    """Centres (k, d), each row's nearest one (n,), squared distances to the nearest and second nearest (n,), and the error."""
+    """Centres (k, d), each row's nearest one (n,), squared distances to the nearest and second nearest (n,),
+    and the error."""
 
     centres: Array
     label: Ints
@@ -39,13 +40,22 @@ class _Partition:
 
 
 def start(
-    z: Array, w: Array, k: int, family: Family, prior: Prior, basis: Basis, rng: np.random.Generator, *, hard: bool
+    z: Array,
+    w: Array,
+    k: int,
+    family: Family,
+    prior: Prior,
+    basis: Basis,
+    rng: np.random.Generator,
+    *,
+    hard: bool,
 ) -> Parameters:
-    """Parameters of k components fitted to the reservoir z (n, d) with weights w (n,) >= 0, in coordinates of `basis`."""
+    """Parameters of k components fitted to the reservoir z (n, d) with weights w (n,) >= 0, in coordinates of
+    `basis`."""
     points = np.where(np.isnan(z), 0.0, z)
     centres = greedy_kmeans_plusplus(points, w, k, rng)
-    partition = swap(points, w, centres, rng)
-    parameters = estimate(family, _moments_of(family, basis, points, w, partition), prior)
+    centres = swap(points, w, centres, rng)
+    parameters = estimate(family, nearest_moments(family, centres, points, w, basis), prior)
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (k, 1))
     for _ in range(EM_STEPS):
         moments, _ = batch_moments(parameters, z, w, basis, "", known, hard)
@@ -54,7 +64,8 @@ def start(
 
 
 def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator) -> Array:
-    """Centres (k, d) among the rows x (n, d): each the best of 2 + log k rows drawn by weight times squared distance so far."""
+    """Centres (k, d) among the rows x (n, d): each the best of 2 + log k rows drawn by weight times squared
+    distance so far."""
     candidates = 2 + int(math.log(k)) if k > 1 else 1
     centres = np.empty((k, x.shape[1]))
     centres[0] = x[_draw(w, 1, rng)[0]]
@@ -68,12 +79,15 @@ def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator)
     return centres
 
 
-def swap(x: Array, w: Array, centres: Array, rng: np.random.Generator) -> _Partition:
-    """Lloyd's algorithm from the centres, then guided swaps until as many failed in a row as there are centres."""
+def swap(x: Array, w: Array, centres: Array, rng: np.random.Generator) -> Array:
+    """Centres (k, d) after Lloyd's algorithm and guided swaps.
+
+    Swaps end when as many in a row failed as there are centres.
+    """
     k, d = centres.shape
     current = _lloyd(x, w, _partition(x, w, centres), steps=3)
     if k == 1:
-        return current
+        return current.centres
     affordable = int(_SWAP_BUDGET / (8.0 * len(x) * k * (d + 4)))
     failures = 0
     for _ in range(min(4 * k + 16, affordable)):
@@ -84,7 +98,7 @@ def swap(x: Array, w: Array, centres: Array, rng: np.random.Generator) -> _Parti
             failures += 1
         if failures > k + 8:
             break
-    return _lloyd(x, w, current, steps=5)
+    return _lloyd(x, w, current, steps=5).centres
 
 
 def _swapped(x: Array, w: Array, partition: _Partition, rng: np.random.Generator) -> Array:
@@ -134,21 +148,5 @@ def _draw(chances: Array, count: int, rng: np.random.Generator) -> Ints:
     u = rng.random(count)
     if not 0.0 < edges[-1] < np.inf:
         return np.minimum((u * len(chances)).astype(np.int64), len(chances) - 1)
-    return np.minimum(np.searchsorted(edges, u * edges[-1], side="right"), len(chances) - 1)
-
-
-def _moments_of(family: Family, basis: Basis, x: Array, w: Array, partition: _Partition) -> Moments:
-    """Moments of the partition: each row counts wholly for its centre."""
-    k, d = partition.centres.shape
-    blank = Moments.zeros(family.scatter, basis, k)
-    mass = np.bincount(partition.label, w, k)
-    mean = np.stack([np.bincount(partition.label, w * x[:, j], k) for j in range(d)], axis=1)
-    mean = np.where(mass[:, None] > 0, mean / np.where(mass > 0, mass, 1.0)[:, None], partition.centres)
-    delta = np.sqrt(w)[:, None] * (x - mean[partition.label])
-    if family.scatter == "tied":
-        scatter = delta.T @ delta
-    elif family.scatter == "diag":
-        scatter = np.stack([np.bincount(partition.label, np.square(delta[:, j]), k) for j in range(d)], axis=1)
-    else:
-        scatter = np.stack([delta[partition.label == i].T @ delta[partition.label == i] for i in range(k)])
-    return Moments(family.scatter, basis, "", mass, np.repeat(mass[:, None], d, axis=1), mean, scatter, blank.rows + len(x))
+    drawn: Ints = np.searchsorted(edges, u * edges[-1], side="right").astype(np.int64)
+    return np.minimum(drawn, len(chances) - 1)

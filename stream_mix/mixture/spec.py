@@ -19,7 +19,8 @@ class Spec:
         assignment: `soft` or `hard`; None is the family's own (hard for kmeans, soft for the others).
         memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)` or `Window(rows)`.
         prior: pseudo-rows and floors.
-        batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups changes nothing.
+        batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups
+            changes nothing.
         random_state: seed of every random choice.
 
     >>> Spec(n_components=3, family="round")
@@ -37,9 +38,13 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
-            raise ValueError(f"family is {self.family!r}, expected one of {', '.join(map(repr, sorted(FAMILIES)))}")
+            raise ValueError(
+                f"family is {self.family!r}, expected one of {', '.join(map(repr, sorted(FAMILIES)))}"
+            )
         if self.assignment not in (None, "soft", "hard"):
-            raise ValueError(f"assignment is {self.assignment!r}, expected 'soft', 'hard' or None for the family's own")
+            raise ValueError(
+                f"assignment is {self.assignment!r}, expected 'soft', 'hard' or None for the family's own"
+            )
         for name, least in (("n_components", 1), ("batch_size", 1), ("random_state", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -56,5 +61,6 @@ class Spec:
         return (self.assignment or self.family_value.assignment) == "hard"
 
     def start_rows(self, d: int) -> int:
-        """Rows in the reservoir when the start is settled: 100 a component, more where there are many features, 500 at least."""
+        """Rows in the reservoir when the start is settled: 100 a component, more where there are many
+        features, 500 at least."""
         return max(500, self.n_components * max(100, 4 * d))

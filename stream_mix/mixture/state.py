@@ -1,4 +1,5 @@
-"""A model as a tree of plain values and arrays, and back: what checkpoints hold and what a state hash is taken of."""
+"""A model as a tree of plain values and arrays, and back: what checkpoints hold and what a state hash is
+taken of."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from .rows import Rows
 from .spec import Spec
 
 Tree: TypeAlias = Any
-"""str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive alias that mypy and msgpack share.)"""
+"""str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
+alias that mypy and msgpack share.)"""
 
 _MEMORIES: Mapping[str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window]] = {
     "forever": Forever,
@@ -67,7 +69,8 @@ def from_state(state: Mapping[str, Tree]) -> Model:
 
 
 def state_hash(model: Model) -> str:
-    """A hash, 32 hex digits, of every bit of the model's state: equal states have equal hashes, on every machine."""
+    """A hash, 32 hex digits, of every bit of the model's state: equal states have equal hashes, on every
+    machine."""
     digest = hashlib.blake2b(digest_size=16)
     for piece in _pieces(to_state(model)):
         digest.update(piece)
@@ -115,7 +118,8 @@ def _rows_from_state(state: Mapping[str, Tree]) -> Rows:
 
 
 def _pieces(tree: Tree) -> Iterator[bytes]:
-    """The tree as bytes in one fixed order, each value with its type and size, so that no two trees read alike."""
+    """The tree as bytes in one fixed order, each value with its type and size, so that no two trees read
+    alike."""
     if isinstance(tree, Mapping):
         yield b"{%d" % len(tree)
         for key in sorted(tree):

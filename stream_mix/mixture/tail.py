@@ -14,8 +14,8 @@ _SQRT_PI = math.sqrt(math.pi)
 def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
     """P(chi^2 with `degrees` degrees of freedom <= x), for x (n,) >= 0; 0 where there are 0 degrees.
 
-    The survival function follows from Q(a + 1, y) = Q(a, y) + y^a e^-y / Gamma(a + 1), begun at Q(1, y) = e^-y or
-    Q(1/2, y) = erfc(sqrt y), with y = x/2 (DLMF 8.8.6).
+    The survival function follows from Q(a + 1, y) = Q(a, y) + y^a e^-y / Gamma(a + 1), begun at Q(1, y) =
+    e^-y or Q(1/2, y) = erfc(sqrt y), with y = x/2 (DLMF 8.8.6).
 
     >>> chi_square_cdf(np.array([0.0, 2.0 * np.log(2.0)]), 2).round(12)
     array([0. , 0.5])
@@ -39,7 +39,8 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
 
 
 def _erfc(s: Array) -> Array:
-    """Complementary error function for s >= 0: its Taylor series near 0, its continued fraction (DLMF 7.9.1) beyond."""
+    """Complementary error function for s >= 0: its Taylor series near 0, its continued fraction (DLMF 7.9.1)
+    beyond."""
     near = s < 2.5
     u = np.where(near, s, 0.0)
     term, series = u, u

@@ -1,7 +1,9 @@
-"""Families of components: how moments become covariances. One file each; every file here that defines `FAMILY` is in the table.
+"""Families of components: how moments become covariances. One file each; every file here that defines
+`FAMILY` is in the table.
 
-To add a family, write `families/name.py` with a `FAMILY`: which second moments it keeps, how they become covariances under a prior,
-and how many free parameters it has. Kernels, memories, seeding, River, scikit-learn and the service take it from the table.
+To add a family, write `families/name.py` with a `FAMILY`: which second moments it keeps, how they become
+covariances under a prior, and how many free parameters it has. Kernels, memories, seeding, River,
+scikit-learn and the service take it from the table.
 """
 
 from __future__ import annotations

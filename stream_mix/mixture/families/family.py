@@ -47,7 +47,8 @@ class Family:
 class Parameters:
     """Weights (k,), means (k, d) and covariances of a mixture.
 
-    `covariances` has the family's own shape: kmeans and spherical (k,), diag (k, d), tied (d, d), full (k, d, d).
+    `covariances` has the family's own shape: kmeans and spherical (k,), diag (k, d), tied (d, d), full (k, d,
+    d).
     """
 
     family: Family
@@ -66,7 +67,8 @@ class Parameters:
         return Natural.of(self.family.scatter, np.log(self.weights), self.means, self.dense)
 
     def marginal(self, observed: Bools) -> Natural:
-        """The mixture of the observed features (d,) alone: means and covariances lose the rows and columns of the others."""
+        """The mixture of the observed features (d,) alone: means and covariances lose the rows and columns of
+        the others."""
         dense = self.dense[..., observed]
         if self.family.scatter != "diag":
             dense = dense[..., observed, :]
@@ -76,14 +78,16 @@ class Parameters:
 def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:
     """The M-step: the parameters that maximise the likelihood of the moments under the prior.
 
-    weight_k = (mass_k + a/k) / (total + a). A feature that a component has not seen takes the mean of those that have.
+    weight_k = (mass_k + a/k) / (total + a). A feature that a component has not seen takes the mean of those
+    that have.
     """
     if family.equal_weights:
         weights = np.full(moments.k, 1.0 / moments.k)
     else:
         raw = moments.mass + prior.weight / moments.k
         total = raw.sum()
-        # Without a prior a starved component would have weight 0 and log weight -inf; it keeps the smallest positive share instead.
+        # Without a prior a starved component would have weight 0 and log weight -inf; it keeps the smallest
+        # positive share instead.
         weights = np.maximum(raw / total, 1e-300) if total > 0 else np.full(moments.k, 1.0 / moments.k)
     means = moments.mean
     if not (moments.seen > 0).all():
@@ -94,7 +98,8 @@ def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:
 
 
 UNIT_ROWS = 0.01
-"""Pseudo-rows of unit covariance behind the pooled covariance: it decides only while there is next to no data."""
+"""Pseudo-rows of unit covariance behind the pooled covariance: it decides only while there is next to no
+data."""
 
 
 def pooled(moments: Moments) -> Array:
@@ -119,9 +124,9 @@ def variances(moments: Moments, prior: Prior) -> Array:
 def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Array:
     """Covariances (k, d, d), estimated from rows (k,) each, with correlations r shrunk to (1 - lambda) r.
 
-    lambda = sum Var(r) / sum r^2 over i < j, clipped to 1, with Var(r) = (1 - r^2)^2 / n: the shrinkage that minimises the expected
-    squared error (Schäfer & Strimmer 2005, eq. 8). In the variance r itself is damped by n / (n + d + 1), since correlations of
-    fewer rows than features look perfect and are not.
+    lambda = sum Var(r) / sum r^2 over i < j, clipped to 1, with Var(r) = (1 - r^2)^2 / n: the shrinkage that
+    minimises the expected squared error (Schäfer & Strimmer 2005, eq. 8). In the variance r itself is damped
+    by n / (n + d + 1), since correlations of fewer rows than features look perfect and are not.
     """
     d = covariances.shape[-1]
     if d == 1 or strength == 0.0:

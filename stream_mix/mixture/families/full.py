@@ -12,7 +12,8 @@ from .family import Family, pooled, shrink_correlations
 
 def _covariances(moments: Moments, prior: Prior) -> Array:
     rows = np.maximum(moments.seen + prior.covariance, 1e-300)
-    # The divisor sqrt(n_i n_j) is n where all features were seen, and keeps the matrix positive where some were not.
+    # The divisor sqrt(n_i n_j) is n where all features were seen, and keeps the matrix positive where some
+    # were not.
     raw = (moments.scatter + prior.covariance * pooled(moments)) / moments.shape_of_scatter.pair(rows)
     return shrink_correlations(raw, moments.mass, prior.correlation) + prior.reg_covar * np.eye(moments.d)
 

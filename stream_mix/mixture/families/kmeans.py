@@ -1,7 +1,8 @@
 """k-means: equal weights, one round covariance for all, hard assignment.
 
-The mini-batch update c += (x - c) / n is the mean of the moments under one-hot responsibilities, exactly (Sculley 2010, algorithm 1).
-The common variance is the within-cluster mean square; it gives k-means soft probabilities and a density.
+The mini-batch update c += (x - c) / n is the mean of the moments under one-hot responsibilities, exactly
+(Sculley 2010, algorithm 1). The common variance is the within-cluster mean square; it gives k-means soft
+probabilities and a density.
 """
 
 from __future__ import annotations

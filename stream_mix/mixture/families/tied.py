@@ -13,7 +13,8 @@ from .family import Family, pooled, shrink_correlations
 def _covariances(moments: Moments, prior: Prior) -> Array:
     rows = moments.mass.sum(keepdims=True)
     shrunk = shrink_correlations(pooled(moments)[None], rows, prior.correlation)[0]
-    return shrunk + prior.reg_covar * np.eye(moments.d)
+    covariance: Array = shrunk + prior.reg_covar * np.eye(moments.d)
+    return covariance
 
 
 FAMILY = Family(

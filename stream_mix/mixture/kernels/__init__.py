@@ -3,8 +3,8 @@
     posterior(x, natural)             E-step: responsibilities, log density, squared distance
     accumulate(x, w, natural, hard)   E-step and sums in one visit of the data, responsibilities never stored
 
-Both take complete rows and a `Natural`, the log-linear form that every family comes down to: score_k(x) = theta_k . features(x). A
-kernel knows three shapes of second moments and no family. `reference` is NumPy.
+Both take complete rows and a `Natural`, the log-linear form that every family comes down to: score_k(x) =
+theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference` is NumPy.
 """
 
 from .natural import Natural

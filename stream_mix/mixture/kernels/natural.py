@@ -2,15 +2,17 @@
 
     log weight_k + log N(x | m_k, P_k^-1) = theta_k . features(y),   y = x - origin
 
-with features (1, y, y^2) for diagonal precisions, (1, y, y_i y_j for i <= j) for full ones, and (1, y) for a tied precision, whose
-quadratic term is the same for all components and is added to the log density alone.
+with features (1, y, y^2) for diagonal precisions, (1, y, y_i y_j for i <= j) for full ones, and (1, y) for a
+tied precision, whose quadratic term is the same for all components and is added to the log density alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import LOG_2PI, Array
 
@@ -69,14 +71,16 @@ class Natural:
         return cls(kind, origin, np.ascontiguousarray(theta), peak, precision if kind == "tied" else None)
 
 
-def _inverse(root: Array) -> Array:
+def _inverse(root: NDArray[np.floating[Any]]) -> Array:
     """Inverses, symmetric to the last bit, of the matrices whose Cholesky factors are given."""
     inverse_root = np.linalg.inv(root)
-    return np.matmul(np.swapaxes(inverse_root, -1, -2), inverse_root)
+    inverse: Array = np.matmul(np.swapaxes(inverse_root, -1, -2), inverse_root)
+    return inverse
 
 
 def pack(matrices: Array, *, halve: bool = False) -> Array:
-    """Upper triangles (k, d(d+1)/2), row by row, of symmetric matrices (k, d, d); `halve` halves the diagonal."""
+    """Upper triangles (k, d(d+1)/2), row by row, of symmetric matrices (k, d, d); `halve` halves the
+    diagonal."""
     d = matrices.shape[-1]
     upper = matrices[:, *np.triu_indices(d)]
     if halve:

@@ -1,0 +1,208 @@
+"""EM to convergence on rows that are all in memory: what a stream cannot have, and scikit-learn's `fit` is expected to do.
+
+Rows are first brought into an order of their own and equal rows merged. So a fit depends neither on the order of the rows nor on
+whether a row comes twice or once with weight 2, to the last bit where the weights are whole numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .arrays import Array
+from .basis import Basis
+from .em import batch_moments
+from .families import Parameters, estimate
+from .model import Model, data_log_density
+from .moments import Moments
+from .rows import Rows
+from .seeding import start as seeded
+from .spec import Spec
+
+SAMPLE = 4
+"""The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
+
+_NEXT_TO_NOTHING = 1e-250
+"""The mass of a component without rows that shall keep its mean all the same."""
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_NAN_BITS = np.uint64(0x7FF8000000000000)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit ended with.
+
+    Attributes:
+        model: goes on learning from here; its moments are those of the last sweep over the rows.
+        bounds: mean log density of the rows, in the data's units, before each sweep's update; as many as there were sweeps.
+        converged: whether the last sweep changed less than the tolerance.
+    """
+
+    model: Model
+    bounds: tuple[float, ...]
+    converged: bool
+
+
+def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters | None = None) -> Fitted:
+    """EM, or Lloyd's algorithm where assignment is hard, over all rows until it converges; every row counts its weight.
+
+    Soft assignment stops when the mean log density changes by less than `tol`; hard assignment when the squared moves of all means,
+    added up, are at most `tol` times the mean variance of a feature. `start`, in the data's units, takes the place of the
+    usual start: greedy k-means++ and guided swaps. The memory of the spec forgets nothing here; it begins with what is learned next.
+
+    Raises ValueError where there are no rows, or where a covariance is no longer positive definite (not with a `reg_covar` > 0).
+
+    >>> rows = Rows.of([[0.0], [1.0], [8.0], [9.0]])
+    >>> fitted = fit(rows, Spec(n_components=2, family="kmeans"), max_iter=10, tol=0.0)
+    >>> fitted.converged, sorted(fitted.model.moments.mass.tolist())
+    (True, [2.0, 2.0])
+    """
+    if not len(rows):
+        raise ValueError("fit: there are no rows, expected at least one with a weight > 0")
+    x, w = merged(rows.x, rows.w)
+    basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
+    z = basis.forward(x)
+    try:
+        found = in_basis(start, basis) if start is not None else _start(z, w, spec, basis)
+        moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "fit: the covariance of a component is not positive definite; give a larger reg_covar or fewer components"
+        ) from None
+    return Fitted(_model(spec, replace(moments, rows=len(rows)), learned=len(rows)), bounds, converged)
+
+
+def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:
+    """A model with the given parameters (in the data's units), as if it had learned them from `rows` rows.
+
+    The M-step of the spec gives the parameters back if its prior has no pseudo-rows and a `reg_covar`, in units of the mixture's own
+    variance of each feature, that is less than the least eigenvalue of every covariance: the moments are made without that floor,
+    scatter = mass (covariance - reg_covar).
+    """
+    basis = basis_of(parameters)
+    own = in_basis(parameters, basis)
+    k, d = own.means.shape
+    mass = np.maximum(own.weights * rows, _NEXT_TO_NOTHING)
+    if own.family.scatter == "diag":
+        scatter = mass[:, None] * (own.dense - spec.prior.reg_covar)
+    else:
+        spread = mass.sum() if own.family.scatter == "tied" else mass[:, None, None]
+        scatter = spread * (own.dense - spec.prior.reg_covar * np.eye(d))
+    lineage = _lineage(own, basis)
+    seen = np.repeat(mass[:, None], d, axis=1)
+    moments = Moments(own.family.scatter, basis, lineage, mass, seen, own.means, scatter, max(1, int(rows)))
+    return _model(spec, moments, learned=0)
+
+
+def basis_of(parameters: Parameters) -> Basis:
+    """The basis in which the mixture as a whole has mean 0 and variance 1 in every feature, or on average where it is isotropic."""
+    origin = parameters.weights @ parameters.means
+    dense = parameters.dense
+    within = dense if parameters.family.scatter == "diag" else np.diagonal(dense, axis1=-2, axis2=-1)
+    variance = within if within.ndim == 1 else parameters.weights @ within
+    variance = variance + parameters.weights @ np.square(parameters.means - origin)
+    return Basis(origin, np.sqrt(np.full(origin.size, variance.mean()) if parameters.family.isotropic else variance))
+
+
+def in_basis(parameters: Parameters, basis: Basis) -> Parameters:
+    """Parameters in the data's units brought into the coordinates of a basis."""
+    scale = basis.scale
+    covariances = parameters.covariances
+    if parameters.family.isotropic:
+        covariances = covariances / scale[0] ** 2
+    elif parameters.family.scatter == "diag":
+        covariances = covariances / np.square(scale)
+    else:
+        covariances = covariances / (scale[:, None] * scale)
+    return replace(parameters, means=np.nan_to_num(basis.forward(parameters.means)), covariances=covariances)
+
+
+def merged(x: Array, w: Array) -> tuple[Array, Array]:
+    """Each distinct row of x (n, d) once, with the sum of its weights w (n,), in an order that follows from the values alone.
+
+    Rows are ordered by a hash of their bits. If two different rows had one hash, equal rows might stay apart and their order
+    might show; no row is ever merged with another.
+    """
+    bits = np.where(np.isnan(x), _NAN_BITS, (x + 0.0).view(np.uint64))
+    key = np.zeros(len(x), dtype=np.uint64)
+    for column in bits.T:
+        key = (key ^ column) * _ODD
+        key ^= key >> np.uint64(32)
+    order = np.argsort(key, kind="stable")
+    bits = bits[order]
+    first = np.append(True, (bits[1:] != bits[:-1]).any(axis=1)).nonzero()[0]
+    return x[order[first]], np.add.reduceat(w[order], first)
+
+
+def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
+    """The start from all rows, or from a sample drawn evenly over their weights."""
+    rng = np.random.default_rng(spec.random_state)
+    size = SAMPLE * spec.start_rows(z.shape[1])
+    if len(z) > size:
+        edges = np.cumsum(w)
+        drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
+        picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
+        z, w = z[picked], count.astype(np.float64)
+    return seeded(z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
+
+
+def _sweeps(
+    z: Array, w: Array, spec: Spec, found: Parameters, max_iter: int, tol: float, basis: Basis
+) -> tuple[Moments, tuple[float, ...], bool]:
+    """Sweeps over all rows z (n, d): moments of the last, mean log density in each, and whether they converged."""
+    known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (spec.n_components, 1))
+    weights = None if (w == 1.0).all() else w
+    lineage = _lineage(found, basis)
+    bounds: list[float] = []
+    converged = False
+    while not converged:
+        moments, log_density = batch_moments(found, z, weights, basis, lineage, known, spec.hard)
+        bounds.append(float(w @ data_log_density(basis, z, log_density) / w.sum()))
+        before, found = found, estimate(spec.family_value, moments, spec.prior)
+        if spec.hard:
+            found = _relocated(found, before, moments, z, w)
+            converged = float(np.square(found.means - before.means).sum()) <= tol
+        else:
+            converged = len(bounds) > 1 and abs(bounds[-1] - bounds[-2]) < tol
+        if len(bounds) >= max_iter:
+            break
+    if spec.hard:
+        moments = _with_empty(moments, found.means)
+    return moments, tuple(bounds), converged
+
+
+def _relocated(found: Parameters, before: Parameters, moments: Moments, z: Array, w: Array) -> Parameters:
+    """Means without any row go to the rows furthest from their means, each to one, as long as there are rows off their means."""
+    empty = np.flatnonzero(moments.mass == 0.0)
+    if not empty.size:
+        return found
+    nearest = np.full(len(z), np.inf)
+    for mean in before.means[moments.mass > 0]:
+        nearest = np.minimum(nearest, np.square(np.nan_to_num(z - mean)).sum(axis=1))
+    far = np.argsort(-w * nearest, kind="stable")[: empty.size]
+    far = far[nearest[far] > 0.0]
+    means = found.means.copy()
+    means[empty] = before.means[empty]
+    means[empty[: far.size]] = np.where(np.isnan(z[far]), means[empty[: far.size]], z[far])
+    return replace(found, means=means)
+
+
+def _with_empty(moments: Moments, means: Array) -> Moments:
+    """The moments with means (k, d) kept for components without rows, by a mass that counts for nothing."""
+    empty = moments.mass == 0.0
+    mass = np.where(empty, _NEXT_TO_NOTHING, moments.mass)
+    seen = np.where(empty[:, None], _NEXT_TO_NOTHING, moments.seen)
+    return replace(moments, mass=mass, seen=seen, mean=np.where(empty[:, None], means, moments.mean))
+
+
+def _lineage(parameters: Parameters, basis: Basis) -> str:
+    return hashlib.blake2b(parameters.means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
+
+
+def _model(spec: Spec, moments: Moments, learned: int) -> Model:
+    """A model past its start that holds these moments."""
+    blank = Model.new(spec, moments.d)
+    return replace(blank, store=(moments,), next_start=0, generation=1, learned=learned)
