@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import chain
 from math import isnan, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +25,10 @@ _NUMBERS = frozenset((float, int))
 _ID_TYPES = frozenset((str, int))
 
 
-class _Columns(NamedTuple):
-    names: tuple[str, ...]
-    values: list[float]  # row by row, n * d
-    t: list[float] | None
-    w: list[float] | None
-    id: list[RowId] | None
-    good: bool  # every number is known to be in range
+# names, values row by row (n * d), t, w, id, and whether every number is known to be in range
+_Columns = tuple[
+    tuple[str, ...], list[float], list[float] | None, list[float] | None, list[RowId] | None, bool
+]
 
 
 def decode_events(message: Map, limits: Limits) -> Frame:
@@ -93,7 +90,7 @@ def _columns(rows: list[Any]) -> _Columns | None:
         ids = [row["id"] for row in rows]
         if not _ID_TYPES.issuperset(map(type, ids)):
             return None
-    return _Columns(names, values, t, w, ids, good)
+    return names, values, t, w, ids, good
 
 
 def _row_by_row(rows: list[Any], source: str | None, seq: int | None, limits: Limits) -> Frame:
