@@ -1,0 +1,31 @@
+"""The stream as a fold, `step(state, event) -> (state, effects)`: no sockets, files, clocks or logging here.
+
+Begin with `events`, what may happen and what may come of it; then `state`, what is known, and `fold`, the step itself.
+"""
+
+from .events import Ask, Assigned, Effect, Event, Frames, Publish, Refuse, Reply, Stop, Tick
+from .fold import step
+from .state import Counters, EngineState, Learner, Mark, Plan, from_state, new, state_hash, to_state
+
+__all__ = [
+    "Ask",
+    "Assigned",
+    "Counters",
+    "Effect",
+    "EngineState",
+    "Event",
+    "Frames",
+    "Learner",
+    "Mark",
+    "Plan",
+    "Publish",
+    "Refuse",
+    "Reply",
+    "Stop",
+    "Tick",
+    "from_state",
+    "new",
+    "state_hash",
+    "step",
+    "to_state",
+]

@@ -1,0 +1,144 @@
+"""What may happen to an engine, and what it may want done about it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..protocol import Assignment, Change, Code, ErrorReply, Frame, Health, Heartbeat, Prediction, Query, Scores, Snapshot
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames that arrived, in order; the outcome is that of one event for each, however they are grouped."""
+
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: `now` is a clock that only runs forward (s), `t` the time of day (Unix s)."""
+
+    now: float
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody has a question; it is answered from the state as it is and changes nothing."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The engine is about to end: what changed since the last snapshot is published."""
+
+
+Event: TypeAlias = Frames | Tick | Ask | Stop
+
+
+class Part(NamedTuple):
+    """Rows of a group, from row `start` of it on, that were judged by one generation of a model."""
+
+    start: int
+    generation: int
+    components: tuple[int, ...]
+    p: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assigned:
+    """What one model says of all rows of consecutive frames: one record for the group, a message for each frame on demand.
+
+    Attributes:
+        model: its name.
+        offset: rows of the stream before the first frame.
+        frames: the frames; `bounds` holds where each begins and, last, where the group ends, counted in its rows.
+        parts: responsibilities, cut where a batch was learned.
+        label, log_density, outlier: (n,) for all rows of the group.
+        responsibilities: whether messages carry p.
+    """
+
+    model: str
+    offset: int
+    frames: tuple[Frame, ...]
+    bounds: tuple[int, ...]
+    parts: tuple[Part, ...]
+    label: npt.NDArray[np.int64]
+    log_density: Array
+    outlier: npt.NDArray[np.float32]
+    responsibilities: bool = True
+
+    @property
+    def generation(self) -> int:
+        """Generation that judged the first row."""
+        return self.parts[0].generation
+
+    def messages(self) -> Iterator[Assignment]:
+        """An assignment for each frame; its generation is that of its first row."""
+        parts, bounds = self.parts, self.bounds
+        starts = [part.start for part in parts]
+        components, whole = parts[0].components, None
+        if self.responsibilities and all(part.components == components for part in parts):
+            whole = (np.concatenate([part.p for part in parts]) if len(parts) > 1 else parts[0].p).astype(np.float32)
+        for i, frame in enumerate(self.frames):
+            first, last = bounds[i], bounds[i + 1]
+            which = bisect_right(starts, first) - 1
+            if whole is not None:
+                p: npt.NDArray[np.float32] | None = whole[first:last]
+            elif self.responsibilities:
+                components, p = self._joined(which, first, last)
+            else:
+                components, p = parts[which].components, None
+            yield Assignment(
+                self.model, self.offset + first, parts[which].generation, components, self.label[first:last], p,
+                self.log_density[first:last], self.outlier[first:last], frame.id,
+                tuple(row.row for row in frame.refused) if frame.refused else (), source=frame.source, seq=frame.seq,
+            )  # fmt: skip
+
+    def _joined(self, which: int, first: int, last: int) -> tuple[tuple[int, ...], npt.NDArray[np.float32]]:
+        """The responsibilities of one frame whose rows know different components: a column for each, 0 where it was not there."""
+        own = [part for part in self.parts[which:] if part.start < last]
+        components = tuple(dict.fromkeys(component for part in own for component in part.components))
+        column = {component: j for j, component in enumerate(components)}
+        p = np.zeros((last - first, len(components)), dtype=np.float32)
+        for part in own:
+            low, high = max(part.start, first), min(part.start + len(part.p), last)
+            p[low - first : high - first, [column[component] for component in part.components]] = (
+                part.p[low - part.start : high - part.start]
+            )
+        return components, p
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Say this to everybody who listens."""
+
+    message: Snapshot | Change | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Frame number `index` of the event cannot be taken: nothing of it was learned."""
+
+    index: int
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to the question."""
+
+    message: Snapshot | Prediction | Scores | Health | ErrorReply
+
+
+Effect: TypeAlias = Assigned | Publish | Refuse | Reply

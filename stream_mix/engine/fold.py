@@ -1,0 +1,222 @@
+"""One step of the stream. Batches are cut by count of rows, so how frames are grouped into events changes no result.
+
+A row's assignment is its posterior under the model as it stood at the last batch border before that row: a group of rows is cut at
+every border, judged piece by piece, and each full batch is learned before the next piece is judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+
+from ..mixture import Rows, learn, posterior, rows_until_batch
+from ..mixture import Change as Learnt
+from ..protocol import Change, Frame, Heartbeat, ProtocolError
+from .events import Array, Ask, Assigned, Effect, Event, Frames, Part, Publish, Refuse, Reply, Stop, Tick
+from .features import admitted, aligned
+from .queries import answer, snapshot, time_or_none
+from .state import MARKS, Counters, EngineState, Learner, Mark
+
+
+def step(state: EngineState, event: Event) -> tuple[EngineState, list[Effect]]:
+    """The state after an event, and what is to be done about it, in order.
+
+    >>> from stream_mix.engine import Plan, new
+    >>> from stream_mix.mixture import Spec
+    >>> frame = Frame(np.array([[1.0], [2.0]]), 2, source="me", seq=0)
+    >>> state, effects = step(new(Plan({"mixture": Spec(n_components=2)})), Frames((frame,)))
+    >>> state.offset, state.features, [message.n for message in effects[0].messages()]
+    (2, ('f0',), [2])
+    """
+    match event:
+        case Frames(frames):
+            return _frames(state, frames)
+        case Tick(now, t):
+            return _tick(state, now, t)
+        case Ask(query):
+            return state, [Reply(answer(state, query))]
+        case Stop():
+            return _shown(state, changed_only=True)
+
+
+def _frames(state: EngineState, frames: Sequence[Frame]) -> tuple[EngineState, list[Effect]]:
+    """Takes frames in runs of the same features; one that does not fit is refused alone."""
+    effects: list[Effect] = []
+    run: list[Frame] = []
+    for i, frame in enumerate(frames):
+        try:
+            features = admitted(state.plan, state.features, frame)
+        except ProtocolError as error:
+            effects.append(Refuse(i, error.code, error.reason))
+            continue
+        if features is not state.features:
+            state = _grown(_run(state, run, effects), features)
+            run = []
+        run.append(frame)
+    refused = len(effects) and sum(isinstance(effect, Refuse) for effect in effects)
+    state = _run(state, run, effects)
+    if refused:
+        counters = replace(state.counters, frames_refused=state.counters.frames_refused + refused)
+        state = replace(state, counters=counters)
+    return state, effects
+
+
+def _grown(state: EngineState, features: tuple[str, ...]) -> EngineState:
+    learners = {name: learner.grown(len(features)) for name, learner in state.learners.items()}
+    return replace(state, features=features, learners=learners)
+
+
+def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineState:
+    """Folds frames that all have known features: their rows become one array, what is said of it is cut up again later."""
+    if not run:
+        return state
+    index: dict[tuple[str, ...], list[int]] = {}
+    x = _joined([aligned(state.features, frame, index) for frame in run])
+    rows = Rows(x, _column(run, "w", 1.0, len(x)), _column(run, "t", math.nan, len(x)))
+    bounds = tuple(accumulate((len(frame.x) for frame in run), initial=0))
+    learners: dict[str, Learner] = {}
+    published = dict(state.published)
+    for name, learner in state.learners.items():
+        said, news = _Said(), _News(state, name, published)
+        learners[name] = _model(learner, rows, said, news)
+        effects.append(said.assigned(state, name, tuple(run), bounds))
+        effects.extend(news.effects)
+    marks, gaps, duplicates = _marks(state, run)
+    old = state.counters
+    sent = sum(frame.n_sent for frame in run)
+    counters = Counters(
+        old.frames + len(run), old.rows + len(x), old.rows_refused + sent - len(x), old.frames_refused,
+        old.gaps + gaps, old.duplicates + duplicates,
+    )  # fmt: skip
+    return replace(
+        state, offset=state.offset + len(x), learners=learners, marks=marks, counters=counters, published=published
+    )
+
+
+class _Said:
+    """A buffer of what one model says of a group of rows."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.labels: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]] = []
+        self.densities: list[Array] = []
+        self.outliers: list[Array] = []
+
+    def judge(self, learner: Learner, start: int, x: Array) -> None:
+        found = posterior(learner.border, x)
+        self.parts.append(Part(start, learner.border.generation, learner.border.components, found.p))
+        self.labels.append(found.label)
+        self.densities.append(found.log_density)
+        self.outliers.append(found.outlier)
+
+    def assigned(self, state: EngineState, name: str, frames: tuple[Frame, ...], bounds: tuple[int, ...]) -> Assigned:
+        outlier = _joined(self.outliers).astype(np.float32)
+        return Assigned(
+            name, state.offset, frames, bounds, tuple(self.parts), _joined(self.labels), _joined(self.densities), outlier,
+            state.plan.responsibilities,
+        )  # fmt: skip
+
+
+class _News:
+    """A buffer of what became of one model while it took a group of rows."""
+
+    def __init__(self, state: EngineState, name: str, published: dict[str, int]) -> None:
+        self.state, self.name, self.published = state, name, published
+        self.effects: list[Effect] = []
+
+    def learned(self, before: Learner, after: Learner, changes: Sequence[Learnt]) -> Learner:
+        for change in changes:
+            self.effects.append(Publish(_change(self.name, after, change)))
+        every = self.state.plan.snapshot_every_rows
+        then, now = before.border, after.border
+        due = now.learned // every > then.learned // every or (then.warming and not now.warming)
+        return self.show(after) if due else after
+
+    def show(self, learner: Learner) -> Learner:
+        topic = f"snapshot/{self.name}"
+        number = self.published.get(topic, 0)
+        self.published[topic] = number + 1
+        self.effects.append(Publish(snapshot(self.state, self.name, learner.border, number)))
+        return replace(learner, shown=learner.border.learned)
+
+
+def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
+    """Judges and learns rows, cut where batches end."""
+    start, n = 0, len(rows)
+    while start < n:
+        waiting = learner.waiting
+        room = rows_until_batch(learner.border) - sum(map(len, waiting))
+        stop = min(n, start + room)
+        piece = rows[start:stop]
+        said.judge(learner, start, piece.x)
+        if stop - start < room:
+            # A copy: a view would hold on to the whole group.
+            return replace(learner, waiting=(*waiting, piece.copy()))
+        border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
+        learner = news.learned(learner, Learner(border, (), learner.shown), done.changes)
+        start = stop
+    return learner
+
+
+def _change(name: str, learner: Learner, change: Learnt) -> Change:
+    kind: str = change.kind
+    return Change(name, change.offset, time_or_none(learner.border.t), kind, change.component, change.parents)  # type: ignore[arg-type]  # the mixture's words are the protocol's
+
+
+def _marks(state: EngineState, run: list[Frame]) -> tuple[dict[str, Mark], int, int]:
+    """The marks after a run of frames, with the frames left out and those that came again."""
+    marks = dict(state.marks)
+    gaps = duplicates = 0
+    for frame in run:
+        if frame.source is None or frame.seq is None:
+            continue
+        before = marks.pop(frame.source, Mark())
+        marks[frame.source] = after = before.heard(frame.seq)
+        gaps += after.gaps - before.gaps
+        duplicates += after.duplicates - before.duplicates
+        if len(marks) > MARKS:
+            del marks[next(iter(marks))]
+    return marks, gaps, duplicates
+
+
+def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[Effect]]:
+    state = replace(state, t=t)
+    effects: list[Effect] = []
+    if not now < state.last_snapshot + state.plan.snapshot_every_seconds:
+        state, effects = _shown(replace(state, last_snapshot=now), changed_only=True)
+    if not now < state.last_heartbeat + state.plan.heartbeat_seconds:
+        number = state.published.get("heartbeat", 0)
+        effects.append(Publish(Heartbeat(number, state.offset, t)))
+        state = replace(state, last_heartbeat=now, published={**state.published, "heartbeat": number + 1})
+    return state, effects
+
+
+def _shown(state: EngineState, *, changed_only: bool) -> tuple[EngineState, list[Effect]]:
+    """Publishes a snapshot of every model that has learned rows since its last one."""
+    effects: list[Effect] = []
+    learners = dict(state.learners)
+    published = dict(state.published)
+    for name, learner in state.learners.items():
+        border = learner.border
+        if border.warming or (changed_only and border.learned == learner.shown):
+            continue
+        news = _News(state, name, published)
+        learners[name] = news.show(learner)
+        effects.extend(news.effects)
+    return (replace(state, learners=learners, published=published) if effects else state), effects
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]  # of whatever the parts are
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _column(run: list[Frame], name: str, default: float, n: int) -> Array:
+    """The weights or times of all rows of a run, `default` for frames that have none."""
+    own = [getattr(frame, name) for frame in run]
+    if all(column is None for column in own):
+        return np.full(n, default)
+    return _joined([np.full(len(f.x), default) if c is None else c for f, c in zip(run, own, strict=True)])

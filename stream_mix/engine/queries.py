@@ -1,0 +1,110 @@
+"""Answers from the state as it is; nothing here changes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..mixture import Model, health, parameters, posterior
+from ..protocol import ErrorReply, Frame, Health, Prediction, ProtocolError, Query, Scores, Snapshot
+from .events import Array
+from .features import admitted, aligned
+from .state import EngineState, Learner
+
+Answer = Snapshot | Prediction | Scores | Health | ErrorReply
+
+
+def answer(state: EngineState, query: Query) -> Answer:
+    """The reply to a question, an `ErrorReply` where there is none.
+
+    >>> from stream_mix.engine import Plan, new
+    >>> from stream_mix.mixture import Spec
+    >>> answer(new(Plan({"mixture": Spec()})), Query("snapshot", "mixtur")).reason
+    "model: 'mixtur' is not known, expected mixture"
+    """
+    if query.kind == "health":
+        return report(state)
+    try:
+        name, learner = _asked(state, query.model)
+        if query.kind == "snapshot":
+            if learner.border.warming:
+                raise ProtocolError("value", f"{name}: no batch was learned yet, so there is nothing to show")
+            return snapshot(state, name, learner.border, max(state.published.get(f"snapshot/{name}", 0) - 1, 0))
+        if query.frame is None:
+            raise ProtocolError("missing_key", f"{query.kind}: has no rows")
+        return _judged(state, name, learner, query.kind == "score", query.frame)
+    except ProtocolError as error:
+        return ErrorReply(error.code, error.reason)
+
+
+def report(state: EngineState) -> Health:
+    """How the engine is doing."""
+    counters = state.counters
+    engine = {
+        **state.plan.about,
+        "features": list(state.features),
+        "sources": len(state.marks),
+        **{name: getattr(counters, name) for name in counters.__dataclass_fields__},
+    }
+    status = "warming" if any(learner.border.warming for learner in state.learners.values()) else "ok"
+    models = {name: {**health(learner.border), **_taken(learner)} for name, learner in state.learners.items()}
+    return Health(status, state.offset, models, engine)
+
+
+def snapshot(state: EngineState, name: str, model: Model, number: int) -> Snapshot:
+    """A whole model, warm, in the data's units; `offset` counts the rows it has learned."""
+    found = parameters(model)
+    moments = model.moments
+    kept = {
+        "kind": moments.kind, "lineage": moments.lineage, "rows": moments.rows,
+        "mass": moments.mass, "seen": moments.seen, "mean": moments.mean, "scatter": moments.scatter,
+    }  # fmt: skip
+    return Snapshot(
+        name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family, state.features,
+        model.components, found.weights, found.means, found.covariances, kept,
+        {"origin": model.basis.origin, "scale": model.basis.scale}, dict(state.plan.about),
+    )  # fmt: skip
+
+
+def time_or_none(t: float) -> float | None:
+    """An event time, or None where there was none."""
+    return None if math.isnan(t) else t
+
+
+def _taken(learner: Learner) -> dict[str, int]:
+    pending = len(learner.border.pending) + sum(map(len, learner.waiting))
+    return {"rows": learner.border.learned + pending, "pending": pending}
+
+
+def _asked(state: EngineState, name: str | None) -> tuple[str, Learner]:
+    known = ", ".join(state.learners)
+    if name is None:
+        if len(state.learners) > 1:
+            raise ProtocolError("missing_key", f"model: this engine has several, expected one of {known}")
+        return next(iter(state.learners.items()))
+    if name not in state.learners:
+        raise ProtocolError("value", f"model: {name[:64]!a} is not known, expected {known}")
+    return name, state.learners[name]
+
+
+def _judged(state: EngineState, name: str, learner: Learner, score: bool, frame: Frame) -> Prediction | Scores:
+    x = _columns(state, frame)
+    model = learner.border
+    found = posterior(model, x)
+    refused = tuple(row.row for row in frame.refused)
+    if score:
+        return Scores(name, state.offset, model.generation, found.log_density, refused)
+    return Prediction(
+        name, state.offset, model.generation, model.components, found.label, found.p.astype(np.float32),
+        found.log_density, found.outlier.astype(np.float32), frame.id, refused,
+    )  # fmt: skip
+
+
+def _columns(state: EngineState, frame: Frame) -> Array:
+    """The rows in the model's columns; a feature that the stream never had is an error, as it can mean nothing to the model."""
+    if not state.features:
+        raise ProtocolError("value", "features: no row came yet, so there are no features to predict from")
+    admitted(replace(state.plan, features=state.features), state.features, frame)
+    return aligned(state.features, frame, {})

@@ -1,0 +1,154 @@
+"""From settings and journalled frames to an engine's state: what recovery, replay and a running engine share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..engine import Assigned, Effect, EngineState, Frames, Plan, Refuse, from_state, new, step, to_state
+from ..protocol import Frame, Limits, ProtocolError, decode_frame, pack_state, unpack_state
+from .journal import JournalError, JournalFrame, JournalReader, Output
+
+if TYPE_CHECKING:
+    from ..config import Settings
+
+GROUP = 256
+"""Frames that a replay folds at once; their number changes speed, never results."""
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What the settings ask of the fold.
+
+    >>> from stream_mix.config import Settings
+    >>> sorted(plan_of(Settings(models=[{"name": "a"}, {"name": "b"}])).specs)
+    ['a', 'b']
+    """
+    publish = settings.publish
+    return Plan(
+        specs={model.name: model.spec() for model in settings.models},
+        features=settings.engine.features,
+        max_features=settings.limits.features,
+        snapshot_every_rows=publish.snapshot_every_rows,
+        snapshot_every_seconds=publish.snapshot_every_seconds,
+        heartbeat_seconds=publish.heartbeat_seconds,
+        responsibilities=publish.responsibilities,
+        about={"name": settings.engine.name, "version": __version__, "config": settings.digest()},
+    )
+
+
+def pack_engine(state: EngineState) -> bytes:
+    """The state as a checkpoint's bytes."""
+    return pack_state(to_state(state))
+
+
+def unpack_engine(blob: bytes, plan: Plan) -> EngineState:
+    """The state in a checkpoint. Raises ValueError where it is none, or made under another plan."""
+    return from_state(unpack_state(blob), plan)
+
+
+def decoded(frame: JournalFrame, path: str, limits: Limits) -> Frame:
+    """The rows of a journalled frame. Raises JournalError where it does not hold what its header says."""
+    try:
+        rows = decode_frame(frame.raw, limits)
+    except ProtocolError as error:
+        why = f"frame {frame.id} does not decode under these limits: {error.reason}"
+        raise JournalError(path, why, frame.offset) from None
+    if rows.n != frame.n:
+        why = f"frame {frame.id} holds {rows.n} rows under these limits, recorded were {frame.n}"
+        raise JournalError(path, why, frame.offset)
+    return rows
+
+
+def folded(
+    state: EngineState, frames: list[JournalFrame], path: str, limits: Limits
+) -> tuple[EngineState, list[Effect]]:
+    """The state after journalled frames. Raises JournalError where one of them is refused now."""
+    state, effects = step(state, Frames(tuple(decoded(frame, path, limits) for frame in frames)))
+    for effect in effects:
+        if isinstance(effect, Refuse):
+            frame = frames[effect.index]
+            why = f"frame {frame.id} was recorded under other settings: {effect.reason}"
+            raise JournalError(path, why, frame.offset)
+    return state, effects
+
+
+def grouped(frames: Iterable[JournalFrame], size: int = GROUP) -> Iterator[list[JournalFrame]]:
+    """Frames in lists of up to `size`."""
+    group: list[JournalFrame] = []
+    for frame in frames:
+        group.append(frame)
+        if len(group) >= size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def outputs_of(effects: Iterable[Effect], first_frame: int) -> list[Output]:
+    """What a journal keeps of a group's assignments: one record for each model and run of frames.
+
+    A record names the first frame of its run and holds the labels and log densities of that frame's rows and of
+    those that follow; a replay compares row by row, so that how frames were grouped does not matter.
+    """
+    outputs: list[Output] = []
+    frames: dict[str, int] = {}
+    for effect in effects:
+        if isinstance(effect, Assigned):
+            frame = frames.get(effect.model, first_frame)
+            frames[effect.model] = frame + len(effect.frames)
+            density = effect.log_density.astype("<f4")
+            outputs.append(Output(frame, effect.model, effect.generation, effect.label.astype("<i4"), density))
+    return outputs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recovered:
+    """The state that a journal leads to, the checkpoint it was reached from (None: the start), frames folded since."""
+
+    state: EngineState
+    checkpoint: int | None
+    frames: int
+    notes: tuple[str, ...] = ()
+
+
+def recover(
+    path: str, plan: Plan, limits: Limits, progress: Callable[[int, int], None] | None = None
+) -> Recovered:
+    """The last checkpoint and the frames after it, folded: bit-equal to an engine that was never stopped.
+
+    A damaged checkpoint, or one of other models, is passed over (and noted): the frames before it lead to the
+    same state. Raises JournalError where a frame cannot be believed.
+    """
+    notes: list[str] = []
+    with JournalReader.open(path) as reader:
+        state, checkpoint = _newest(reader, plan, notes)
+        done, total = 0, reader.end().rows
+        for group in grouped(reader.frames(state.offset)) if total > state.offset else ():
+            if group[0].offset != state.offset:
+                raise JournalError(path, f"frame {group[0].id} begins elsewhere than a checkpoint ends", state.offset)
+            state, _ = folded(state, group, path, limits)
+            done += len(group)
+            if progress is not None:
+                progress(state.offset, total)
+    return Recovered(state, checkpoint, done, tuple(notes))
+
+
+def _newest(reader: JournalReader, plan: Plan, notes: list[str]) -> tuple[EngineState, int | None]:
+    before: int | None = None
+    while (found := reader.last_checkpoint(before, lambda error: notes.append(str(error)))) is not None:
+        try:
+            state = unpack_engine(found.blob, plan)
+        except ValueError as error:
+            notes.append(f"checkpoint at offset {found.offset} is not used: {error}")
+            if found.offset == 0:
+                break
+            before = found.offset - 1
+            continue
+        if state.offset != found.offset:
+            notes.append(f"checkpoint at offset {found.offset} is not used: it says {state.offset}")
+            before = found.offset - 1
+            continue
+        return replace(state, last_snapshot=float("nan")), found.offset
+    return new(plan), None

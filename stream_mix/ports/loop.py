@@ -1,0 +1,268 @@
+"""The one loop of an engine: poll, drain many frames, fold them, journal them, and only then say what came of it.
+
+The fold is pure, so it may run ahead of the journal: its outcome is kept back until the frames that led to it are
+committed, together with what was said of them and any checkpoint. A process that dies in between has said nothing
+that its journal does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import zmq
+
+from ..engine import Ask, Assigned, Effect, EngineState, Event, Frames, Publish, Refuse, Reply, Stop, Tick, step
+from ..protocol import (
+    Code,
+    ErrorReply,
+    Frame,
+    ProtocolError,
+    decode_frame,
+    decode_query,
+    encode_published,
+    encode_reply,
+)
+from .clock import Clock
+from .folding import outputs_of, pack_engine
+from .journal import Journal, JournalFrame
+from .sockets import Sockets, Subscriptions, from_feed, received
+
+if TYPE_CHECKING:
+    from ..config import Settings
+
+MOST_FRAMES = 512
+MOST_BYTES = 4 << 20
+MOST_SECONDS = 0.005
+"""Bounds of one group where no journal sets them; and the time that any may take to be gathered."""
+IDLE_MS = 50
+QUESTIONS = 64
+"""Queries answered between two groups of frames."""
+LAST_SECONDS = 0.5
+"""How long a clean stop goes on taking frames that had arrived already."""
+LIVE_SECONDS = 0.02
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the loop counts beside the engine's own counters."""
+
+    rejected: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    published: int = 0
+    queries: int = 0
+    checkpoints: int = 0
+
+    def reject(self, code: str) -> None:
+        """One more frame refused for this reason."""
+        self.rejected[code] = self.rejected.get(code, 0) + 1
+
+
+@dataclass(slots=True)
+class _Group:
+    """Frames of one drain, with their bytes and, for those that were none, why."""
+
+    frames: list[Frame] = field(default_factory=list)
+    raws: list[bytes] = field(default_factory=list)
+    letters: list[tuple[str | None, Code, str, bytes]] = field(default_factory=list)
+    size: int = 0
+    full: bool = False
+
+    def take(self, raw: bytes, multipart: bool, limits: object) -> None:
+        self.size += len(raw)
+        try:
+            if multipart:
+                raise ProtocolError("multipart", "message: expected one part, got several")
+            self.frames.append(decode_frame(raw, limits))  # type: ignore[arg-type]  # Limits
+            self.raws.append(raw)
+        except ProtocolError as error:
+            self.letters.append((None, error.code, error.reason, raw))
+
+
+class Loop:
+    """Owns the sockets and the journal, from one thread; `state` is the engine as of the last group."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: EngineState,
+        sockets: Sockets,
+        journal: Journal | None,
+        clock: Clock,
+        watch: Callable[[Loop], None] = lambda loop: None,
+    ) -> None:
+        self.settings, self.state, self.journal, self.clock = settings, state, journal, clock
+        self.tally = Tally()
+        self._sockets = sockets
+        self._limits = settings.limits.limits()
+        self._watch = watch
+        self._listeners = Subscriptions()
+        self._checkpoint = state.offset
+        self._ticked = -1e9
+        self._full = False
+        bounds = settings.journal
+        self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
+        self._poller = zmq.Poller()
+        for socket in (*sockets.ingest, sockets.publish, sockets.query):
+            if socket is not None:
+                self._poller.register(socket, zmq.POLLIN)
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last word said."""
+        # Numbers at the far end of what is allowed overflow on their way; the results are checked, not the way.
+        with np.errstate(all="ignore"):
+            while not stopped():
+                self._turn()
+            self._finish()
+
+    def _turn(self) -> None:
+        ready = dict(self._poller.poll(0 if self._full else IDLE_MS))
+        if self._sockets.publish in ready:
+            self._listeners.read(self._sockets.publish)  # type: ignore[arg-type]  # None is never polled
+        self._take([socket for socket in self._sockets.ingest if socket in ready])
+        if self._sockets.query in ready:
+            self._questions(self._sockets.query)  # type: ignore[arg-type]  # None is never polled
+        now = self.clock.now()
+        if now >= self._ticked + LIVE_SECONDS:
+            self._ticked = now
+            self._tell(self._step(Tick(now, self.clock.t())))
+            self._watch(self)
+
+    def _finish(self) -> None:
+        until = self.clock.now() + LAST_SECONDS
+        for socket in self._sockets.ingest:
+            self._full = True
+            while self._full and self.clock.now() < until:
+                self._take([socket])
+        if self.journal is not None:
+            self._keep_checkpoint(self.journal)
+            self.journal.commit()
+        if self._sockets.publish is not None:
+            self._listeners.read(self._sockets.publish)
+        self._tell(self._step(Stop()))
+        self._watch(self)
+
+    def _step(self, event: Event) -> list[Effect]:
+        self.state, effects = step(self.state, event)
+        return effects
+
+    def _take(self, sockets: list[zmq.Socket[bytes]]) -> None:
+        """One group: drained, folded, journalled, published."""
+        group = _Group()
+        until = self.clock.now() + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
+        for socket in sockets:
+            self._drain(socket, group, until)
+        self._full = group.full
+        if not group.frames and not group.letters:
+            return
+        effects = self._folded(group)
+        if self.journal is not None:
+            self._keep(self.journal, group, effects)
+        for _, code, _, _ in group.letters:
+            self.tally.reject(code)
+        self.tally.groups += 1
+        self._tell(effects)
+
+    def _drain(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
+        receive = from_feed if socket is self._sockets.feed else received
+        frames, size = self._most
+        now, limits = self.clock.now, self._limits
+        while len(group.raws) + len(group.letters) < frames and group.size < size and now() < until:
+            message = receive(socket)
+            if message is None:
+                return
+            group.take(*message, limits)
+        group.full = True
+
+    def _folded(self, group: _Group) -> list[Effect]:
+        """The group's effects; frames that the fold refuses move to its dead letters."""
+        if not group.frames:
+            return []
+        try:
+            effects = self._step(Frames(tuple(group.frames)))
+        except (ArithmeticError, ValueError):
+            effects = self._one_by_one(group.frames)
+        refused = [effect for effect in effects if isinstance(effect, Refuse)]
+        if refused:
+            for effect in refused:
+                source = group.frames[effect.index].source
+                group.letters.append((source, effect.code, effect.reason, group.raws[effect.index]))
+            gone = {effect.index for effect in refused}
+            group.frames = [frame for i, frame in enumerate(group.frames) if i not in gone]
+            group.raws = [raw for i, raw in enumerate(group.raws) if i not in gone]
+        return effects
+
+    def _one_by_one(self, frames: list[Frame]) -> list[Effect]:
+        """The same frames one at a time, without those that no model can compute with: one bad frame stops nothing."""
+        effects: list[Effect] = []
+        for i, frame in enumerate(frames):
+            try:
+                some = self._step(Frames((frame,)))
+            except (ArithmeticError, ValueError) as error:
+                some = [Refuse(i, "value", f"frame: cannot be learned ({' '.join(str(error).split())[:120]})")]
+            effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
+        return effects
+
+    def _keep(self, journal: Journal, group: _Group, effects: list[Effect]) -> None:
+        """Makes a group durable: frames, what was said of them, dead letters, and a checkpoint when one is due."""
+        received = self.clock.t()
+        first, offset = journal.next_id, journal.next_offset
+        records = []
+        for i, (frame, raw) in enumerate(zip(group.frames, group.raws, strict=True)):
+            n, t = len(frame.x), frame.t
+            low, high = (None, None) if t is None else (float(t.min()), float(t.max()))
+            records.append(JournalFrame(first + i, offset, n, frame.source, frame.seq, received, low, high, raw))
+            offset += n
+        journal.append(records)
+        if self.settings.journal.record_outputs:
+            journal.outputs(outputs_of(effects, first))
+        for source, code, reason, raw in group.letters:
+            journal.dead_letter(received, source, code, reason, raw)
+        if self.state.offset - self._checkpoint >= self.settings.journal.checkpoint_every_rows:
+            self._keep_checkpoint(journal)
+        journal.commit()
+
+    def _keep_checkpoint(self, journal: Journal) -> None:
+        if self.state.offset > self._checkpoint:
+            journal.checkpoint(self.state.offset, pack_engine(self.state))
+            self._checkpoint = self.state.offset
+            self.tally.checkpoints += 1
+
+    def _tell(self, effects: Iterable[Effect]) -> None:
+        """Publishes, to those who listen; a subscriber that is too slow misses messages and holds up nobody."""
+        socket = self._sockets.publish
+        if socket is None:
+            return
+        for effect in effects:
+            if isinstance(effect, Assigned):
+                if self._listeners.wants(f"assignment/{effect.model}".encode()):
+                    for message in effect.messages():
+                        socket.send_multipart(encode_published(message), zmq.NOBLOCK)
+                    self.tally.published += len(effect.frames)
+            elif isinstance(effect, Publish):
+                socket.send_multipart(encode_published(effect.message), zmq.NOBLOCK)
+                self.tally.published += 1
+
+    def _questions(self, socket: zmq.Socket[bytes]) -> None:
+        for _ in range(QUESTIONS):
+            try:
+                *envelope, data = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self.tally.queries += 1
+            try:
+                socket.send_multipart([*envelope, self._answer(data)], zmq.NOBLOCK)
+            except zmq.ZMQError:
+                # Whoever asked is gone, or does not read: nothing to be done for them.
+                continue
+
+    def _answer(self, data: bytes) -> bytes:
+        try:
+            effects = self._step(Ask(decode_query(data, self._limits)))
+            return encode_reply(next(effect.message for effect in effects if isinstance(effect, Reply)))
+        except ProtocolError as error:
+            return encode_reply(ErrorReply(error.code, error.reason))
+        except (ArithmeticError, ValueError) as error:
+            return encode_reply(ErrorReply("value", " ".join(str(error).split())[:200]))

@@ -1,0 +1,195 @@
+"""What an engine tells a monitor: /metrics for Prometheus, /health as JSON, /ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsError(ValueError):
+    """The metrics endpoint cannot be opened; the message is one line that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An engine in numbers at one moment; the loop makes one now and then, the HTTP thread reads the latest."""
+
+    ready: bool = False
+    status: str = "starting"
+    offset: int = 0
+    frames: int = 0
+    rows: int = 0
+    rows_refused: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    groups: int = 0
+    published: int = 0
+    queries: int = 0
+    checkpoints: int = 0
+    journal_offset: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+_COUNTERS = {
+    "rows": "Rows accepted since the stream began.",
+    "frames": "Frames accepted since the stream began.",
+    "rows_refused": "Rows refused alone, in frames that were accepted.",
+    "gaps": "Frames that a jump in a source's seq left out.",
+    "duplicates": "Frames whose seq had been seen from their source; they were learned all the same.",
+    "groups": "Groups of frames folded, each with one commit, in this run.",
+    "published": "Messages published in this run.",
+    "queries": "Questions answered in this run.",
+    "checkpoints": "Checkpoints written in this run.",
+}
+_MODEL = {
+    "generation": "Batches learned.",
+    "components": "Components of the model.",
+    "rows": "Rows taken, those waiting for their batch included.",
+    "pending": "Rows that wait until their batch is full.",
+    "log_likelihood": "Mean log density of recent rows, each before it was learned.",
+    "effective_components": "exp of the entropy of the weights.",
+    "lightest": "Weight of the lightest component.",
+}
+
+
+class EngineCollector(Collector):
+    """Turns the latest report into Prometheus's families at the moment of a scrape."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+
+    def collect(self) -> Iterable[Metric]:
+        """All families; a figure that is not known yet is left out."""
+        report = self.report
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"stream_mix_{name}", text, value=getattr(report, name))
+        rejected = CounterMetricFamily(
+            "stream_mix_rejected", "Frames refused in this run, by reason.", labels=["reason"]
+        )
+        for reason, count in sorted(report.rejected.items()):
+            rejected.add_metric([reason], count)
+        yield rejected
+        yield GaugeMetricFamily("stream_mix_offset", "Rows of the stream so far.", value=report.offset)
+        yield GaugeMetricFamily(
+            "stream_mix_journal_offset", "Rows that are durable in the journal.", value=report.journal_offset
+        )
+        yield GaugeMetricFamily("stream_mix_memory_bytes", "Resident memory of the process.", value=memory())
+        for name, text in _MODEL.items():
+            family = GaugeMetricFamily(f"stream_mix_model_{name}", text, labels=["model"])
+            for model, numbers in report.models.items():
+                if numbers.get(name) is not None:
+                    family.add_metric([model], float(numbers[name]))
+            yield family
+
+
+def memory() -> int:
+    """Resident memory of this process in bytes; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return _peak()
+
+
+def _peak() -> int:
+    """The most memory that the process ever had, which is what other systems tell without help."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class MetricsServer:
+    """Serves the latest report over HTTP from a thread of its own.
+
+    >>> server = MetricsServer("127.0.0.1", 0)
+    >>> server.url.startswith("http://127.0.0.1:")
+    True
+    >>> server.close()
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._collector = EngineCollector()
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._collector)
+        try:
+            self._server = ThreadingHTTPServer((host, port), _handler(self._collector, registry))
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise MetricsError(f"metrics.bind: cannot bind {host}:{port}: {why}") from None
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self._server.server_address[:2]
+        return f"http://{str(host)}:{port}"
+
+    def show(self, report: Report) -> None:
+        """The report that is served from now on."""
+        self._collector.report = report
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(collector: EngineCollector, registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5.0
+
+        def do_GET(self) -> None:
+            report = collector.report
+            if self.path == "/metrics":
+                self._say(200, CONTENT_TYPE, generate_latest(registry))
+            elif self.path == "/health":
+                self._say(200, "application/json", _health(report))
+            elif self.path == "/ready":
+                self._say(200 if report.ready else 503, "text/plain", b"ready\n" if report.ready else b"not yet\n")
+            else:
+                self._say(404, "text/plain", b"expected /metrics, /health or /ready\n")
+
+        def _say(self, code: int, kind: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """A scrape every few seconds is nothing to report."""
+
+    return Handler
+
+
+def _health(report: Report) -> bytes:
+    body = {
+        "status": report.status,
+        "offset": report.offset,
+        "journal_offset": report.journal_offset,
+        "memory_bytes": memory(),
+        "rejected": dict(report.rejected),
+        "models": {name: dict(numbers) for name, numbers in report.models.items()},
+        "engine": dict(report.engine),
+    }
+    return json.dumps(body).encode() + b"\n"

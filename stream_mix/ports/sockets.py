@@ -1,0 +1,179 @@
+"""The engine's sockets and their options; everything about ZeroMQ that is not the loop itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import zmq
+
+if TYPE_CHECKING:
+    from ..config import Settings
+
+SLACK = 2
+"""A message may be so many times `limits.frame_bytes` long before its connection is dropped: a frame that is a
+little too long gets a reason, a flood does not get memory."""
+LAST_WORDS_MS = 500
+"""How long a clean stop waits for subscribers to take what was published last."""
+OLDEST = (4, 3, 5)
+
+
+class SocketError(ValueError):
+    """An endpoint cannot be used; the message is one line that names it and its key in the configuration."""
+
+
+@dataclass
+class Sockets:
+    """The open sockets of one engine, used from one thread; `endpoints` holds what was bound, by key."""
+
+    context: zmq.Context[zmq.Socket[bytes]]
+    push: zmq.Socket[bytes] | None = None
+    feed: zmq.Socket[bytes] | None = None
+    publish: zmq.Socket[bytes] | None = None
+    query: zmq.Socket[bytes] | None = None
+    endpoints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ingest(self) -> list[zmq.Socket[bytes]]:
+        """The sockets that rows come from."""
+        return [socket for socket in (self.push, self.feed) if socket is not None]
+
+    def close(self) -> None:
+        """Close them all; what was published last gets a moment to leave."""
+        for socket in (*self.ingest, self.query):
+            if socket is not None:
+                socket.close(linger=0)
+        if self.publish is not None:
+            self.publish.close(linger=LAST_WORDS_MS)
+        self.context.term()
+
+
+def open_sockets(settings: Settings) -> Sockets:
+    """Bind and connect what the settings ask for. Raises SocketError, with nothing left open."""
+    if zmq.zmq_version_info() < OLDEST:
+        found = zmq.zmq_version()
+        raise SocketError(f"libzmq {found}: too old, expected {'.'.join(map(str, OLDEST))} or newer")
+    sockets = Sockets(zmq.Context())
+    try:
+        _open(sockets, settings)
+    except BaseException:
+        sockets.close()
+        raise
+    return sockets
+
+
+def _open(sockets: Sockets, settings: Settings) -> None:
+    longest = SLACK * settings.limits.frame_bytes
+    ingest = settings.ingest
+    if ingest.push:
+        sockets.push = _socket(sockets, zmq.PULL, longest)
+        sockets.push.set(zmq.RCVHWM, ingest.high_water_mark)
+        sockets.endpoints["push"] = _bind(sockets.push, ingest.push, "ingest.push")
+    if ingest.subscribe:
+        sockets.feed = _socket(sockets, zmq.SUB, longest)
+        sockets.feed.set(zmq.RCVHWM, ingest.high_water_mark)
+        for topic in ingest.topics:
+            sockets.feed.set(zmq.SUBSCRIBE, topic.encode())
+        for endpoint in ingest.subscribe:
+            _connect(sockets.feed, endpoint, "ingest.subscribe")
+    if settings.publish.bind:
+        sockets.publish = _socket(sockets, zmq.XPUB, 1 << 16)
+        sockets.publish.set(zmq.SNDHWM, settings.publish.high_water_mark)
+        sockets.publish.set(zmq.XPUB_NODROP, 0)
+        sockets.endpoints["publish"] = _bind(sockets.publish, settings.publish.bind, "publish.bind")
+    if settings.query.bind:
+        sockets.query = _socket(sockets, zmq.ROUTER, longest)
+        sockets.query.set(zmq.ROUTER_MANDATORY, 1)
+        sockets.endpoints["query"] = _bind(sockets.query, settings.query.bind, "query.bind")
+
+
+def _socket(sockets: Sockets, kind: int, longest: int) -> zmq.Socket[bytes]:
+    socket = sockets.context.socket(kind)
+    socket.set(zmq.LINGER, 0)
+    socket.set(zmq.MAXMSGSIZE, longest)
+    socket.set(zmq.HANDSHAKE_IVL, 5_000)
+    socket.set(zmq.HEARTBEAT_IVL, 2_000)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 6_000)
+    socket.set(zmq.HEARTBEAT_TTL, 6_000)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    return socket
+
+
+def _bind(socket: zmq.Socket[bytes], endpoint: str, key: str) -> str:
+    """Bind and return the endpoint in full, with the port that the system chose where it was asked to."""
+    try:
+        socket.bind(endpoint.removesuffix(":0") + ":*" if endpoint.endswith(":0") else endpoint)
+    except zmq.ZMQError as error:
+        raise SocketError(f"{key}: cannot bind {endpoint}: {_why(error)}") from None
+    return socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+
+
+def _connect(socket: zmq.Socket[bytes], endpoint: str, key: str) -> None:
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise SocketError(f"{key}: cannot connect to {endpoint}: {_why(error)}") from None
+
+
+def _why(error: zmq.ZMQError) -> str:
+    if error.errno == zmq.EADDRINUSE:
+        return "the address is in use; is another engine running there?"
+    return (error.strerror or str(error)).lower()
+
+
+def received(socket: zmq.Socket[bytes]) -> tuple[bytes, bool] | None:
+    """The next message of an ingest socket without waiting: its first part, and whether it has more than that.
+
+    None where there is no message. The further parts are read and dropped; a feed's topic part is not a frame,
+    see `frame_of`.
+    """
+    try:
+        first = socket.recv(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    if not socket.get(zmq.RCVMORE):
+        return first, False
+    for _ in _rest(socket):
+        continue
+    return first, True
+
+
+def from_feed(socket: zmq.Socket[bytes]) -> tuple[bytes, bool] | None:
+    """The next message of a feed: one part, or a topic and one part; with more than these it is refused."""
+    try:
+        first = socket.recv(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    rest = list(_rest(socket)) if socket.get(zmq.RCVMORE) else []
+    return (rest[0] if rest else first), len(rest) > 1
+
+
+def _rest(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
+    """The parts after the first; ZeroMQ hands out a message as a whole, so that all of them are there."""
+    yield socket.recv(zmq.NOBLOCK)
+    while socket.get(zmq.RCVMORE):
+        yield socket.recv(zmq.NOBLOCK)
+
+
+class Subscriptions:
+    """The topic prefixes that somebody listens to, as an XPUB socket reports them."""
+
+    def __init__(self) -> None:
+        self._prefixes: set[bytes] = set()
+
+    def read(self, socket: zmq.Socket[bytes]) -> None:
+        """Take what came in on the publish socket: subscriptions and their ends; anything else is ignored."""
+        for _ in range(1000):
+            try:
+                said = socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if said[:1] == b"\1":
+                self._prefixes.add(said[1:])
+            elif said[:1] == b"\0":
+                self._prefixes.discard(said[1:])
+
+    def wants(self, topic: bytes) -> bool:
+        """Whether anybody listens to a topic."""
+        return any(map(topic.startswith, self._prefixes))
