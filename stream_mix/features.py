@@ -1,9 +1,9 @@
 """Named features as columns: a dict or a table becomes rows of an array, in an order that only grows.
 
-A feature is known from its first value on. Features that appear together are appended in sorted order, so that
-the order inside a dict changes no bit of what is learned. Absent, None and NaN mean missing. Each feature costs a
-column in every component for good (k numbers, or k times d where covariances are full), so a stream that invents
-names without end must be filtered before it comes here.
+A feature is known from its first value on. Features that appear together are appended in sorted order, so
+so that the order inside a dict changes no bit of what is learned. Absent, None and NaN mean missing. Each
+feature costs a column in every component for good (k numbers, or k times d where covariances are full), so a
+stream that invents names without end must be filtered before it comes here.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ _MISSING_TYPES = frozenset({"NAType", "NaTType"})
 
 def is_missing(value: object) -> bool:
     """Whether a value stands for none: None, NaN, pandas' NA or NaT."""
-    if isinstance(value, (Real, Decimal)):
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    if isinstance(value, Real):
         return bool(value != value)
     return value is None or type(value).__name__ in _MISSING_TYPES
 
 
 def number(value: object, what: str) -> float:
-    """A value as a float, NaN where it is missing; booleans, NumPy scalars, fractions and decimals are numbers.
+    """A value as a float, NaN where missing; booleans, NumPy scalars, fractions and decimals are numbers.
 
     Raises ValueError, beginning with `what`, for anything else, text too, and for numbers beyond 1e100.
 
@@ -109,7 +111,7 @@ class Features:
         return Features((*self.names, *sorted(new, key=_rank))) if new else self
 
     def matrix(self, names: Sequence[Hashable], values: Array) -> Array:
-        """Columns `values` (n, c) called `names` as rows (n, d) of the known features, NaN where there is none."""
+        """Columns `values` (n, c) called `names` as rows (n, d) of the known features, NaN where absent."""
         out = np.full((len(values), len(self)), np.nan)
         for column, name in enumerate(names):
             at = self.columns.get(name)

@@ -1,0 +1,52 @@
+"""Parameters as people write them, checked once, when an estimator is made."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+from ..mixture import FAMILIES, Forever, HalfLife, Memory, Prior, TimeHalfLife, Window
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """An integer parameter. Raises ValueError where it is none or below `least`.
+
+    >>> whole("n_components", 0, 1)
+    Traceback (most recent call last):
+    ValueError: n_components is 0, expected an integer >= 1
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+    return int(value)
+
+
+def memory_of(half_life: float | None, time_half_life: float | None, window: int | None) -> Memory:
+    """The memory that at most one of the three parameters asks for. Raises ValueError where two do.
+
+    >>> memory_of(None, None, 100), memory_of(None, None, None)
+    (Window(rows=100), Forever())
+    """
+    given = {"half_life": half_life, "time_half_life": time_half_life, "window": window}
+    chosen = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise ValueError(f"{' and '.join(chosen)} are two memories, expected one or none")
+    if half_life is not None:
+        return HalfLife(half_life)
+    if time_half_life is not None:
+        return TimeHalfLife(time_half_life)
+    return Forever() if window is None else Window(whole("window", window, 1))
+
+
+def covariance_family(covariance_type: str) -> str:
+    """The family of a mixture whose covariances are of that type. Raises ValueError for an unknown one."""
+    known = sorted(name for name, family in FAMILIES.items() if not family.equal_weights)
+    if covariance_type not in known:
+        expected = f"expected one of {', '.join(map(repr, known))}"
+        raise ValueError(f"covariance_type is {covariance_type!r}, {expected}")
+    return covariance_type
+
+
+def prior_of(reg_covar: float) -> Prior:
+    """The prior with that floor under variances. Raises ValueError where it is no number >= 0."""
+    if not isinstance(reg_covar, Real) or not 0.0 <= reg_covar < float("inf"):
+        raise ValueError(f"reg_covar is {reg_covar!r}, expected a finite number >= 0")
+    return Prior(reg_covar=float(reg_covar))

@@ -1,0 +1,102 @@
+"""The Gaussian mixture as a River clusterer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from .checks import covariance_family, prior_of, whole
+from .clusterer import Clusterer
+
+
+class GaussianMixture(Clusterer):
+    """Soft clustering of a stream by a mixture of Gaussians, learned in one pass.
+
+    The first rows (500, or 100 a component where that is more) are also kept, and the mixture starts afresh
+    from them each time their number has doubled; from then on a row costs one step of online EM (Cappé &
+    Moulines 2009) and memory stays as it is. Components keep their ids. Without a memory parameter every row
+    counts the same for ever; at most one of `half_life`, `time_half_life` and `window` may be given.
+
+    A River pipeline drops `w` and `t` before an unsupervised last step. There, let weight and time travel as
+    features, past the scaler: `weight_feature` and `time_feature` name them, and they are not clustered.
+
+    Parameters
+    ----------
+    n_components
+        Number of components, k.
+    covariance_type
+        `full`, `tied`, `diag` or `spherical`.
+    half_life
+        Rows after which a row counts half.
+    time_half_life
+        Seconds of event time after which a row counts half.
+    window
+        Rows that are remembered, and none before them.
+    batch_size
+        Rows that are learned at once. With 1 what was learned shows in the next prediction; with more, rows
+        wait until their batch is full, however they come in.
+    time_feature
+        Name of a feature that is the event time: Unix seconds, or a datetime (read as UTC if it has no time
+        zone).
+    weight_feature
+        Name of a feature that is the weight, > 0.
+    reg_covar
+        Added to every variance, in units of the squared scale of its feature.
+    seed
+        Seed of the start. None draws another one for each instance.
+
+    Examples
+    --------
+    >>> from river import compose, datasets, metrics, preprocessing
+    >>> from stream_mix.river import GaussianMixture
+
+    >>> model = preprocessing.StandardScaler() | GaussianMixture(n_components=3, seed=42)
+    >>> for x, _ in datasets.ImageSegments().take(600):
+    ...     model.learn_one(x)
+    >>> p = model.predict_proba_one(x)
+    >>> max(p, key=p.get) == model.predict_one(x), round(sum(p.values()), 9)
+    (True, 1.0)
+
+    The time travels beside the scaled features, and old rows fade:
+
+    >>> scaled = compose.Discard("t") | preprocessing.StandardScaler()
+    >>> model = (scaled + compose.Select("t")) | GaussianMixture(
+    ...     n_components=2, time_feature="t", time_half_life=60, seed=42
+    ... )
+    >>> for second in range(300):
+    ...     model.learn_one({"t": second, "level": second % 2})
+    >>> model["GaussianMixture"].feature_names
+    ('level',)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 5,
+        covariance_type: str = "full",
+        *,
+        half_life: float | None = None,
+        time_half_life: float | None = None,
+        window: int | None = None,
+        batch_size: int = 1,
+        time_feature: Hashable | None = None,
+        weight_feature: Hashable | None = None,
+        reg_covar: float = 1e-6,
+        seed: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.half_life = half_life
+        self.time_half_life = time_half_life
+        self.window = window
+        self.batch_size = batch_size
+        self.time_feature = time_feature
+        self.weight_feature = weight_feature
+        self.reg_covar = reg_covar
+        self.seed = seed
+        k = whole("n_components", n_components, 1)
+        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar))
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"n_components": 3}
+        yield {"n_components": 2, "covariance_type": "diag", "half_life": 100.0}

@@ -1,0 +1,225 @@
+"""What the three estimators share: named features in front, a `mixture.Model` behind.
+
+A model of `stream_mix.mixture` knows columns, not names, and takes rows, not dicts. This class keeps the two
+in step: a feature becomes a column with its first value, and all that a call learns is taken over at once or
+not at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from river import base
+
+from ..features import Features
+from ..mixture import (
+    Model,
+    Parameters,
+    Posterior,
+    Prior,
+    Rows,
+    Spec,
+    expand,
+    from_state,
+    learn,
+    parameters,
+    to_state,
+)
+from ..mixture import posterior as model_posterior
+from ..mixture.arrays import Array
+from .beside import along, unix_seconds, weight
+from .checks import memory_of, whole
+from .frames import Table, read_frame
+
+
+class Learner(base.Estimator):
+    """The learning half of an estimator: a subclass sets its parameters as attributes and calls `_begin`."""
+
+    half_life: float | None
+    time_half_life: float | None
+    window: int | None
+    batch_size: int
+    time_feature: Hashable | None
+    weight_feature: Hashable | None
+    seed: int | None
+
+    def _begin(self, n_components: int, family: str, prior: Prior) -> None:
+        """An empty model. Raises ValueError for parameters that make no sense."""
+        if self.time_feature is not None and self.time_feature == self.weight_feature:
+            raise ValueError(f"time_feature and weight_feature are both {self.time_feature!r}, expected two")
+        # Without a seed every instance draws its own, as River's estimators do.
+        drawn = int(np.random.default_rng().integers(1 << 62))
+        spec = Spec(
+            n_components=n_components,
+            family=family,
+            memory=memory_of(self.half_life, self.time_half_life, self.window),
+            prior=prior,
+            batch_size=whole("batch_size", self.batch_size, 1),
+            random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
+        )
+        self._beside = frozenset({self.time_feature, self.weight_feature} - {None})
+        self._features = Features()
+        self._model = Model.new(spec, 0)
+
+    @property
+    def _supervised(self) -> bool:
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What can be computed from the statistics stays behind, so a pickle holds only what was learned.
+        return {**self.__dict__, "_model": to_state(self._model), "_features": self._features.names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._model = from_state(state["_model"])
+        self._features = Features(state["_features"])
+
+    # Learning
+
+    def learn_one(self, x: dict[Hashable, Any], w: float = 1.0, t: Any = None) -> None:
+        """Learns one row: features x, weight w > 0, event time t (Unix seconds or a datetime).
+
+        New features are added; absent ones, None and NaN are missing. A row without any value teaches
+        nothing and is not counted. Raises ValueError where a value is not a number, naming the feature;
+        nothing is learned then.
+        """
+        features, row = self._features.learned(self._named(x))
+        mass = 1.0 if w == 1.0 else weight(w, "w")
+        if self.weight_feature is not None:
+            mass *= weight(x.get(self.weight_feature), f"weight {self.weight_feature!r}")
+        if t is not None:
+            t = unix_seconds(t, "t")
+        elif self.time_feature is not None:
+            t = unix_seconds(x.get(self.time_feature), f"event time {self.time_feature!r}")
+        else:
+            t = self._no_time()
+        if np.isnan(row).all():
+            return
+        rows = Rows(row[None], np.array([mass]), np.array([t]))
+        self._model, _ = learn(expand(self._model, len(features)), rows)
+        self._features = features
+
+    def learn_many(self, X: Any, w: Any = None, t: Any = None) -> None:
+        """Learns the rows of a data frame, in their order: to the last bit the same as `learn_one` for each.
+
+        X is an eager frame of any backend that narwhals knows; w and t are series, arrays, lists or one
+        value for all rows. Raises ValueError, naming feature and row, where a value is not a number; nothing
+        is learned then.
+        """
+        table = read_frame(X, self._beside)
+        mass, times = self._weights(table, w), self._times(table, t)
+        some = ~np.isnan(table.values).all(axis=1)
+        features, model = self._features, self._model
+        values, mass, times = table.values[some], mass[some], times[some]
+        for features, part in _pieces(self._features, table.names, values):
+            rows = Rows(features.matrix(table.names, values[part]), mass[part], times[part])
+            model, _ = learn(expand(model, len(features)), rows)
+        self._features, self._model = features, model
+
+    def _named(self, x: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        """The features of x without weight and event time."""
+        if not isinstance(x, Mapping):
+            raise TypeError(f"x is a {type(x).__name__}, expected a dict of feature names and values")
+        return {name: value for name, value in x.items() if name not in self._beside} if self._beside else x
+
+    def _weights(self, table: Table, w: Any) -> Array:
+        mass = np.ones(len(table)) if w is None else along(w, len(table), "w", weight)
+        column = None if self.weight_feature is None else table.column(self.weight_feature)
+        if column is not None:
+            mass = mass * along(column, len(table), f"weight {self.weight_feature!r}", weight)
+        return mass
+
+    def _times(self, table: Table, t: Any) -> Array:
+        if t is not None:
+            return along(t, len(table), "t", unix_seconds)
+        if self.time_feature is None:
+            return np.full(len(table), self._no_time())
+        column = table.column(self.time_feature)
+        if column is None:
+            return np.full(len(table), np.nan)
+        return along(column, len(table), f"event time {self.time_feature!r}", unix_seconds)
+
+    def _no_time(self) -> float:
+        """NaN; raises ValueError where the memory is one of event time, which would then never forget."""
+        if self.time_half_life is not None:
+            raise ValueError("time_half_life needs event times: pass t, or name a feature as time_feature")
+        return math.nan
+
+    # Answers
+
+    def _posterior(self, x: dict[Hashable, Any]) -> Posterior:
+        return model_posterior(self._model, self._features.row(self._named(x))[None])
+
+    def _posterior_of(self, table: Table) -> Posterior:
+        return model_posterior(self._model, self._features.matrix(table.names, table.values))
+
+    @property
+    def model(self) -> Model:
+        """The model as it stands, a frozen record; `stream_mix.mixture` has what can be asked of it."""
+        return self._model
+
+    @property
+    def feature_names(self) -> tuple[Hashable, ...]:
+        """The known features, in the order of the model's columns."""
+        return self._features.names
+
+    @property
+    def learned_rows(self) -> int:
+        """Rows learned, without those that wait for their batch to fill."""
+        return self._model.learned
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """Component -> its share of the rows remembered; even shares before any learning."""
+        even = np.full(self._model.k, 1.0 / self._model.k)
+        return self._by_component((even if self._model.warming else self._model.parameters.weights).tolist())
+
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """Component -> feature -> mean, in the data's units; empty before any learning."""
+        if self._model.warming:
+            return {}
+        names = self._observed()
+        means = parameters(self._model).means[:, list(names.values())].tolist()
+        return self._by_component([dict(zip(names, mean, strict=True)) for mean in means])
+
+    @property
+    def covariances(self) -> dict[int, dict[Hashable, dict[Hashable, float]]]:
+        """Component -> feature -> feature -> covariance, in the data's units; empty before any learning."""
+        if self._model.warming:
+            return {}
+        names = self._observed()
+        which = np.array(list(names.values()), dtype=np.intp)
+        matrices = _square(parameters(self._model), self._model.k)[:, which[:, None], which].tolist()
+        tables = [[dict(zip(names, row, strict=True)) for row in matrix] for matrix in matrices]
+        return self._by_component([dict(zip(names, table, strict=True)) for table in tables])
+
+    def _observed(self) -> dict[Hashable, int]:
+        """The features that were learned, with their columns: not those whose first row still waits."""
+        known = ~np.isnan(self._model.basis.origin)
+        return {name: column for column, name in enumerate(self._features.names) if known[column]}
+
+    def _by_component(self, values: list[Any]) -> dict[int, Any]:
+        return dict(zip(self._model.components, values, strict=True))
+
+
+def _pieces(known: Features, names: tuple[Hashable, ...], values: Array) -> Iterator[tuple[Features, slice]]:
+    """Cuts rows (n, c) where a feature has its first value: there, learning row by row would add it."""
+    present = ~np.isnan(values)
+    first = {name: int(present[:, i].argmax()) for i, name in enumerate(names) if present[:, i].any()}
+    first = {name: row for name, row in first.items() if name not in known.columns}
+    starts = sorted({0, *first.values()}) if len(values) else []
+    for start, stop in zip(starts, [*starts[1:], len(values)], strict=True):
+        known = known.plus(name for name, row in first.items() if row == start)
+        yield known, slice(start, stop)
+
+
+def _square(own: Parameters, k: int) -> Array:
+    """Covariances of any family as matrices (k, d, d)."""
+    dense = own.dense
+    if own.family.scatter == "diag":
+        return dense[:, :, None] * np.eye(dense.shape[1])
+    return np.broadcast_to(dense, (k, *dense.shape[-2:]))

@@ -1,0 +1,116 @@
+"""The Gaussian mixture as a River anomaly detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from river import base
+
+from ..mixture import Posterior
+from ..mixture.arrays import Array
+from .checks import covariance_family, prior_of, whole
+from .frames import read_frame
+from .learner import Learner
+
+_SCORES: Mapping[str, Callable[[Posterior], Array]] = MappingProxyType(
+    {"tail_probability": lambda says: says.outlier, "log_density": lambda says: 0.0 - says.log_density}
+)
+
+
+class GaussianMixtureScorer(Learner, base.AnomalyDetector):
+    """Anomaly detection in a stream by a mixture of Gaussians: how far out is a row, higher being stranger.
+
+    `tail_probability` is the chance that a row drawn from the likeliest component lies nearer to its centre,
+    from the chi-square distribution: 0 at a centre, 1 as strange as can be, 0 before any learning. Since it
+    is 1.0 for all rows far out, it cannot rank them; `log_density`, the negative logarithm of the density in
+    the data's units, can, and is not bounded. Everything else is as in `GaussianMixture`.
+
+    Parameters
+    ----------
+    n_components
+        Number of components, k.
+    covariance_type
+        `full`, `tied`, `diag` or `spherical`.
+    score
+        `tail_probability` or `log_density`.
+    half_life
+        Rows after which a row counts half.
+    time_half_life
+        Seconds of event time after which a row counts half.
+    window
+        Rows that are remembered, and none before them.
+    batch_size
+        Rows that are learned at once; with more than 1, rows wait until their batch is full.
+    time_feature
+        Name of a feature that is the event time: Unix seconds, or a datetime (read as UTC if it has no time
+        zone).
+    weight_feature
+        Name of a feature that is the weight, > 0.
+    reg_covar
+        Added to every variance, in units of the squared scale of its feature.
+    seed
+        Seed of the start. None draws another one for each instance.
+
+    Examples
+    --------
+    >>> from river import datasets
+    >>> from stream_mix.river import GaussianMixtureScorer
+
+    >>> model = GaussianMixtureScorer(n_components=2, seed=42)
+    >>> for x, _ in datasets.Bananas().take(600):
+    ...     model.learn_one(x)
+    >>> model.score_one({"1": 0.0, "2": 0.0}) < 0.9 < model.score_one({"1": 9.0, "2": -9.0})
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = 5,
+        covariance_type: str = "full",
+        *,
+        score: str = "tail_probability",
+        half_life: float | None = None,
+        time_half_life: float | None = None,
+        window: int | None = None,
+        batch_size: int = 1,
+        time_feature: Hashable | None = None,
+        weight_feature: Hashable | None = None,
+        reg_covar: float = 1e-6,
+        seed: int | None = None,
+    ) -> None:
+        if score not in _SCORES:
+            raise ValueError(f"score is {score!r}, expected {' or '.join(map(repr, _SCORES))}")
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.score = score
+        self.half_life = half_life
+        self.time_half_life = time_half_life
+        self.window = window
+        self.batch_size = batch_size
+        self.time_feature = time_feature
+        self.weight_feature = weight_feature
+        self.reg_covar = reg_covar
+        self.seed = seed
+        k = whole("n_components", n_components, 1)
+        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar))
+
+    def score_one(self, x: dict[Hashable, Any], t: Any = None) -> float:
+        """How strange features x are to what was learned so far.
+
+        Unknown features are left out, absent ones count as missing; a row with nothing known scores 0. `t`
+        is taken because `evaluate` hands every extra of a row to it; the score does not depend on it. Raises
+        ValueError where a value is not a number.
+        """
+        return float(_SCORES[self.score](self._posterior(x))[0])
+
+    def score_many(self, X: Any) -> Any:
+        """`score_one` for each row of a data frame, as a series of the same backend and index."""
+        table = read_frame(X, self._beside)
+        return table.series(_SCORES[self.score](self._posterior_of(table)), "score")
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"n_components": 3}
+        yield {"n_components": 2, "score": "log_density"}
