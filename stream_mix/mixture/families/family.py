@@ -102,16 +102,16 @@ UNIT_ROWS = 0.01
 data."""
 
 
-def pooled(moments: Moments) -> Array:
+def pooled(moments: Moments, unit_rows: float = UNIT_ROWS) -> Array:
     """Covariance within components, pooled over all of them: diag (d,), tied and full (d, d)."""
     shape = moments.shape_of_scatter
     scatter = shape.pooled(moments.scatter)
-    seen = moments.seen.sum(axis=0) + UNIT_ROWS
+    seen = np.maximum(moments.seen.sum(axis=0) + unit_rows, 1e-300)
     if scatter.ndim == 1:
-        diagonal: Array = (scatter + UNIT_ROWS) / seen
+        diagonal: Array = (scatter + unit_rows) / seen
         return diagonal
     root = np.sqrt(seen)
-    full: Array = (scatter + UNIT_ROWS * np.eye(moments.d)) / (root[:, None] * root)
+    full: Array = (scatter + unit_rows * np.eye(moments.d)) / (root[:, None] * root)
     return full
 
 
@@ -137,5 +137,7 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     noise = np.square(1.0 - r2 * np.square(n / (n + d + 1))) / n
     off = ~np.eye(d, dtype=bool)
     signal = r2[:, off].sum(axis=1)
-    amount = np.minimum(strength * noise[:, off].sum(axis=1) / np.maximum(signal, 1e-300), min(strength, 1.0))
+    wanted, most = strength * noise[:, off].sum(axis=1), min(strength, 1.0)
+    # min(wanted / signal, most), without a quotient that overflows where a component has next to no rows.
+    amount = wanted / np.maximum(signal, wanted / most)
     return np.where(off, covariances * (1.0 - amount)[:, None, None], covariances)
