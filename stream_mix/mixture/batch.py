@@ -1,7 +1,9 @@
-"""EM to convergence on rows that are all in memory: what a stream cannot have, and scikit-learn's `fit` is expected to do.
+"""EM to convergence on rows that are all in memory: what a stream cannot have, and scikit-learn's `fit` is
+expected to do.
 
-Rows are first brought into an order of their own and equal rows merged. So a fit depends neither on the order of the rows nor on
-whether a row comes twice or once with weight 2, to the last bit where the weights are whole numbers.
+Rows are first brought into an order of their own and equal rows merged. So a fit depends neither on the order
+of the rows nor on whether a row comes twice or once with weight 2, to the last bit where the weights are
+whole numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Fitted:
 
     Attributes:
         model: goes on learning from here; its moments are those of the last sweep over the rows.
-        bounds: mean log density of the rows, in the data's units, before each sweep's update; as many as there were sweeps.
+        bounds: mean log density of the rows, in the data's units, before each sweep's update; as many as
+            there were sweeps.
         converged: whether the last sweep changed less than the tolerance.
     """
 
@@ -47,13 +50,16 @@ class Fitted:
 
 
 def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters | None = None) -> Fitted:
-    """EM, or Lloyd's algorithm where assignment is hard, over all rows until it converges; every row counts its weight.
+    """EM, or Lloyd's algorithm where assignment is hard, over all rows until it converges; every row counts
+    its weight.
 
-    Soft assignment stops when the mean log density changes by less than `tol`; hard assignment when the squared moves of all means,
-    added up, are at most `tol` times the mean variance of a feature. `start`, in the data's units, takes the place of the
-    usual start: greedy k-means++ and guided swaps. The memory of the spec forgets nothing here; it begins with what is learned next.
+    Soft assignment stops when the mean log density changes by less than `tol`; hard assignment when the
+    squared moves of all means, added up, are at most `tol` times the mean variance of a feature. `start`, in
+    the data's units, takes the place of the usual start: greedy k-means++ and guided swaps. The memory of the
+    spec forgets nothing here; it begins with what is learned next.
 
-    Raises ValueError where there are no rows, or where a covariance is no longer positive definite (not with a `reg_covar` > 0).
+    Raises ValueError where there are no rows, or where a covariance is no longer positive definite (not with
+    a `reg_covar` > 0).
 
     >>> rows = Rows.of([[0.0], [1.0], [8.0], [9.0]])
     >>> fitted = fit(rows, Spec(n_components=2, family="kmeans"), max_iter=10, tol=0.0)
@@ -70,7 +76,7 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
         moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
     except np.linalg.LinAlgError:
         raise ValueError(
-            "fit: the covariance of a component is not positive definite; give a larger reg_covar or fewer components"
+            "fit: the covariance of a component is singular; give a larger reg_covar or fewer components"
         ) from None
     return Fitted(_model(spec, replace(moments, rows=len(rows)), learned=len(rows)), bounds, converged)
 
@@ -78,13 +84,13 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
 def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:
     """A model with the given parameters (in the data's units), as if it had learned them from `rows` rows.
 
-    The M-step of the spec gives the parameters back if its prior has no pseudo-rows and a `reg_covar`, in units of the mixture's own
-    variance of each feature, that is less than the least eigenvalue of every covariance: the moments are made without that floor,
-    scatter = mass (covariance - reg_covar).
+    The M-step of the spec gives the parameters back if its prior has no pseudo-rows and a `reg_covar`, in
+    units of the mixture's own variance of each feature, that is less than the least eigenvalue of every
+    covariance: the moments are made without that floor, scatter = mass (covariance - reg_covar).
     """
     basis = basis_of(parameters)
     own = in_basis(parameters, basis)
-    k, d = own.means.shape
+    d = own.means.shape[1]
     mass = np.maximum(own.weights * rows, _NEXT_TO_NOTHING)
     if own.family.scatter == "diag":
         scatter = mass[:, None] * (own.dense - spec.prior.reg_covar)
@@ -98,13 +104,15 @@ def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:
 
 
 def basis_of(parameters: Parameters) -> Basis:
-    """The basis in which the mixture as a whole has mean 0 and variance 1 in every feature, or on average where it is isotropic."""
+    """The basis in which the mixture has mean 0 and variance 1 in each feature (on average if isotropic)."""
     origin = parameters.weights @ parameters.means
     dense = parameters.dense
     within = dense if parameters.family.scatter == "diag" else np.diagonal(dense, axis1=-2, axis2=-1)
     variance = within if within.ndim == 1 else parameters.weights @ within
     variance = variance + parameters.weights @ np.square(parameters.means - origin)
-    return Basis(origin, np.sqrt(np.full(origin.size, variance.mean()) if parameters.family.isotropic else variance))
+    if parameters.family.isotropic:
+        variance = np.full(origin.size, variance.mean())
+    return Basis(origin, np.sqrt(variance))
 
 
 def in_basis(parameters: Parameters, basis: Basis) -> Parameters:
@@ -121,10 +129,11 @@ def in_basis(parameters: Parameters, basis: Basis) -> Parameters:
 
 
 def merged(x: Array, w: Array) -> tuple[Array, Array]:
-    """Each distinct row of x (n, d) once, with the sum of its weights w (n,), in an order that follows from the values alone.
+    """Each distinct row of x (n, d) once, with the sum of its weights w (n,), in an order that follows from
+    the values alone.
 
-    Rows are ordered by a hash of their bits. If two different rows had one hash, equal rows might stay apart and their order
-    might show; no row is ever merged with another.
+    Rows are ordered by a hash of their bits. If two different rows had one hash, equal rows might stay apart
+    and their order might show; no row is ever merged with another.
     """
     bits = np.where(np.isnan(x), _NAN_BITS, (x + 0.0).view(np.uint64))
     key = np.zeros(len(x), dtype=np.uint64)
@@ -152,7 +161,7 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
 def _sweeps(
     z: Array, w: Array, spec: Spec, found: Parameters, max_iter: int, tol: float, basis: Basis
 ) -> tuple[Moments, tuple[float, ...], bool]:
-    """Sweeps over all rows z (n, d): moments of the last, mean log density in each, and whether they converged."""
+    """Sweeps over all rows z (n, d): the last one's moments, mean log densities, whether they converged."""
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (spec.n_components, 1))
     weights = None if (w == 1.0).all() else w
     lineage = _lineage(found, basis)
@@ -175,7 +184,7 @@ def _sweeps(
 
 
 def _relocated(found: Parameters, before: Parameters, moments: Moments, z: Array, w: Array) -> Parameters:
-    """Means without any row go to the rows furthest from their means, each to one, as long as there are rows off their means."""
+    """Means without any row go to the rows furthest from theirs, each to one, while there are such."""
     empty = np.flatnonzero(moments.mass == 0.0)
     if not empty.size:
         return found

@@ -7,12 +7,14 @@ import numpy as np
 from ..arrays import Array
 from ..moments import Moments
 from ..priors import Prior
-from .family import Family, pooled, shrink_correlations
+from .family import UNIT_ROWS, Family, pooled, shrink_correlations
 
 
 def _covariances(moments: Moments, prior: Prior) -> Array:
     rows = moments.mass.sum(keepdims=True)
-    shrunk = shrink_correlations(pooled(moments)[None], rows, prior.correlation)[0]
+    # The pooled covariance is the estimate itself here: a prior without pseudo-rows must leave it as it is.
+    raw = pooled(moments, UNIT_ROWS * prior.covariance)
+    shrunk = shrink_correlations(raw[None], rows, prior.correlation)[0]
     covariance: Array = shrunk + prior.reg_covar * np.eye(moments.d)
     return covariance
 

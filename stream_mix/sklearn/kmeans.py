@@ -1,0 +1,133 @@
+"""k-means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ..mixture import Spec, parameters
+from ..mixture.arrays import Array, Ints
+from ..mixture.batch import Fitted
+from . import inputs
+from .base import Learner, view
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Learner):  # type: ignore[misc]  # scikit-learn ships no types
+    """k-means over d features, learned in one pass by `partial_fit` or to convergence (Lloyd's algorithm) by
+    `fit`.
+
+    Distances are Euclidean, over the features that were observed.
+
+    Args:
+        n_clusters: number of clusters, k.
+        max_iter: most sweeps of `fit`.
+        tol: `fit` stops when the squared moves of all centres, added up, are at most this times the mean
+            variance of a feature.
+        random_state: seed of the start; None draws one from NumPy's global generator.
+        batch_size: rows that `partial_fit` learns at once.
+        half_life: rows after which a row counts half; None: rows count for ever.
+        time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
+        window: only about the last `window` rows count. At most one of these three can be given.
+
+    Attributes:
+        cluster_centers_: (k, d).
+        labels_: index (n,) of the cluster of each row of the last `fit` or `partial_fit`, under the centres
+            after it.
+        inertia_: sum of squared distances of all remembered rows to the mean of the cluster that each was
+            counted for.
+        n_iter_: sweeps of the last `fit`; converged_: whether they were enough.
+        model_: the model itself.
+
+    >>> kmeans = KMeans(n_clusters=2, random_state=0).partial_fit([[0.0], [2.0], [9.0], [11.0]])
+    >>> round(kmeans.inertia_, 9), sorted(kmeans.cluster_centers_.ravel().round(9).tolist())
+    (4.0, [1.0, 10.0])
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        random_state: Any = None,
+        batch_size: int = 256,
+        half_life: float | None = None,
+        time_half_life: float | None = None,
+        window: int | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.batch_size = batch_size
+        self.half_life = half_life
+        self.time_half_life = time_half_life
+        self.window = window
+
+    def _spec(self, random_state: int) -> Spec:
+        return Spec(
+            n_components=inputs.integer("n_clusters", self.n_clusters, 1),
+            family="kmeans",
+            memory=inputs.memory(self.half_life, self.time_half_life, self.window),
+            batch_size=inputs.integer("batch_size", self.batch_size, 1),
+            random_state=random_state,
+        )
+
+    def _too_few(self, n: int, k: int) -> str:
+        return f"n_samples={n} should be >= n_clusters={k}."
+
+    def _learned(self, x: Array, fitted: Fitted | None) -> None:
+        if not self.model_.warming:
+            self.labels_ = self._nearest(x)[0]
+
+    def predict(self, X: Any) -> Ints:
+        """Index (n,), from 0, of the nearest centre."""
+        check_is_fitted(self)
+        return self._nearest(inputs.values(self, X, reset=False))[0]
+
+    def transform(self, X: Any) -> Array:
+        """Distance (n, k) of each row to each centre, over the features that the row has."""
+        check_is_fitted(self)
+        return np.sqrt(self._squared_distances(inputs.values(self, X, reset=False)))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Minus the sum of squared distances of the rows to their nearest centres, each times its weight."""
+        check_is_fitted(self)
+        squared = self._nearest(inputs.values(self, X, reset=False))[1]
+        w = inputs.weights(sample_weight, len(squared))
+        return -float(squared.sum() if w is None else w @ squared)
+
+    def _nearest(self, x: Array) -> tuple[Ints, Array]:
+        """Index (n,) of the nearest centre, and the squared distance (n,) to it."""
+        squared = self._squared_distances(x)
+        label: Ints = squared.argmin(axis=1)
+        return label, squared[np.arange(len(x)), label]
+
+    def _squared_distances(self, x: Array) -> Array:
+        """(n, k), from differences in the model's basis, where an offset of the data costs no digits."""
+        model = self.model_
+        z = model.basis.forward(x)
+        out = np.empty((len(z), model.k))
+        for k, centre in enumerate(model.parameters.means):
+            delta = np.nan_to_num(z - centre, copy=False)
+            out[:, k] = np.einsum("ij,ij->i", delta, delta)
+        out *= model.basis.scale[0] ** 2
+        return out
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.k
+
+    @view
+    def cluster_centers_(self) -> Array:
+        """Centres (k, d)."""
+        return parameters(self.model_).means
+
+    @view
+    def inertia_(self) -> float:
+        """Sum of squared distances of remembered rows to the mean of the cluster that each counted for."""
+        model = self.model_
+        return float(model.moments.scatter.sum() * model.basis.scale[0] ** 2)
