@@ -417,6 +417,12 @@ def test_an_import_goes_on_at_the_end_and_cuts_frames_to_the_limits(tmp_path: Pa
     assert sum(frame.n for _, frame in iter_frames(out, until=6.0)) == 3000
 
 
+def test_an_import_of_what_is_no_table_makes_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="No such file"):
+        import_rows(tmp_path / "x.csv", tmp_path / "j")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_data_sets_are_read_whole(shared_data: Path) -> None:
     for path in sorted(shared_data.glob("*.csv.gz"))[:3]:
         with gzip.open(path, "rt") as file:

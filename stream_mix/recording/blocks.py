@@ -103,12 +103,19 @@ class Wanted:
         return Layout(features, time, weight, id)
 
     def special(self, names: Collection[str]) -> tuple[str | None, str | None, str | None]:
-        """The columns of time, weight and id; "" says that there is none."""
+        """The columns of time, weight and id in a table with these column names."""
+        time, weight, id = (
+            name if given or name in names else None
+            for name, given in zip(self.own, (self.time, self.weight, self.id), strict=True)
+        )
+        return time, weight, id
+
+    @property
+    def own(self) -> tuple[str | None, str | None, str | None]:
+        """The columns of time, weight and id where there are any of that name; "" said that there is none."""
         chosen = set(self.columns or ()) | set(self.drop)
         time, weight, id = (
-            (default if default in names and default not in chosen else None)
-            if given is None
-            else given or None
+            (None if default in chosen else default) if given is None else given or None
             for given, default in ((self.time, "t"), (self.weight, "w"), (self.id, "id"))
         )
         return time, weight, id

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from stream_mix.ports.journal import Journal, JournalFrame
 from stream_mix.protocol import DEFAULT_LIMITS, Limits, ProtocolError, encode_points
@@ -68,9 +69,11 @@ def import_rows(
         block=block,
         on_refused=count,
     )
+    # Read first: a table that is none leaves no journal behind.
+    head = list(islice(blocks, 1))
     with Journal.open(journal, durability=durability) as out:
         first_id, first_offset, size = out.next_id, out.next_offset, 0
-        for part in blocks:
+        for part in chain(head, blocks):
             for piece, raw in _encoded(os.fspath(file), part, source, limits):
                 t_min, t_max = (
                     (None, None) if piece.t is None else (float(piece.t.min()), float(piece.t.max()))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from io import TextIOWrapper
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from stream_mix.recording.blocks import (
 )
 
 Values = Mapping[str, Any]
+Own = tuple[str | None, str | None, str | None]
+_FLOATS: Final = frozenset((float,))
 
 
 class _Refused(ValueError):
@@ -35,6 +37,7 @@ def json_chunks(
     file: str, text: TextIOWrapper, wanted: Wanted, block: int, on_refused: OnRefused | None
 ) -> Iterator[Chunk]:
     """The rows of a file of JSON lines, `block` at a time; features join in order of first appearance."""
+    own = wanted.own
     features: dict[str, None] = dict.fromkeys(wanted.columns or ())
     lines = ((k, line) for k, line in enumerate(text, 1) if line.strip())
     started = False
@@ -42,14 +45,14 @@ def json_chunks(
         rows: list[tuple[int, Values, Values]] = []
         for line, content in part:
             try:
-                rows.append((line, *_split(content, wanted)))
+                rows.append((line, *_split(content, wanted, own)))
             except _Refused as bad:
                 _tell(file, line, bad, on_refused)
         if not started:
             names = dict.fromkeys(name for _, x, _ in rows for name in x)
             check_numeric(file, ((name, [x.get(name) for _, x, _ in rows], _number) for name in names))
         started = started or bool(rows)
-        yield _chunk(file, rows, wanted, features, on_refused)
+        yield _chunk(file, rows, own, features, on_refused)
 
 
 def _tell(file: str, line: int, bad: _Refused, on_refused: OnRefused | None) -> None:
@@ -58,7 +61,7 @@ def _tell(file: str, line: int, bad: _Refused, on_refused: OnRefused | None) -> 
         on_refused(Refusal(file, line, bad.column, value, bad.reason))
 
 
-def _split(content: str, wanted: Wanted) -> tuple[Values, Values]:
+def _split(content: str, wanted: Wanted, own: Own) -> tuple[Values, Values]:
     """The features of one line's object, and everything else in it."""
     try:
         row = json.loads(content)
@@ -72,7 +75,7 @@ def _split(content: str, wanted: Wanted) -> tuple[Values, Values]:
     if isinstance(inner, dict):
         x, rest = inner, row
     else:
-        x, rest = {name: row[name] for name in row if name not in wanted.special(row)}, row
+        x, rest = {name: value for name, value in row.items() if name not in own}, row
     if wanted.columns is not None:
         x = {name: x[name] for name in wanted.columns if name in x}
     elif wanted.drop:
@@ -110,20 +113,22 @@ def _take(parse: Callable[[Any], Any], row: Values, name: str | None, said: str)
 def _chunk(
     file: str,
     rows: list[tuple[int, Values, Values]],
-    wanted: Wanted,
+    own: Own,
     features: dict[str, None],
     on_refused: OnRefused | None,
 ) -> Chunk:
-    kept: list[dict[str, float]] = []
+    time, weight, id = own
+    kept: list[Values] = []
     lines: list[int] = []
     t: list[float] = []
     w: list[float] = []
     ids: list[RowId] = []
     for line, x, rest in rows:
-        time, weight, id = wanted.special(rest)
         try:
-            got = {name: _take(_number, x, name, "expected a number") for name in x}
-            own = (
+            got = x
+            if not _FLOATS.issuperset(map(type, x.values())):
+                got = {name: _take(_number, x, name, "expected a number") for name in x}
+            found = (
                 _take(_time, rest, time, "expected Unix seconds or an ISO 8601 time"),
                 _take(_number, rest, weight, "expected a number"),
                 _take(_id, rest, id, "expected a text or an integer"),
@@ -133,9 +138,9 @@ def _chunk(
             continue
         kept.append(got)
         lines.append(line)
-        t.append(own[0])
-        w.append(own[1])
-        ids.append(own[2])
+        t.append(found[0])
+        w.append(found[1])
+        ids.append(found[2])
         features.update(dict.fromkeys(got))
     names = tuple(features)
     if rows and not names:

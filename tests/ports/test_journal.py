@@ -224,7 +224,7 @@ def test_outputs_come_back_bit_for_bit(path: Path, dtype: type) -> None:
     with Journal.open(path) as journal:
         journal.append(frames(700))
         journal.outputs(put)
-        with pytest.raises(JournalError, match="expected 2 labels"):
+        with pytest.raises(JournalError, match="expected 2 int32 or int64 labels"):
             journal.outputs([Output(1, "m", 0, np.zeros(3, dtype), np.zeros(2, np.float32))])
     with JournalReader.open(path) as reader:
         assert reader.verify().outputs == len(put)

@@ -161,3 +161,22 @@ def _check(crc: Any, parts: Sequence[Any], path: str, what: str, offset: Any) ->
             f"damaged: the {what} does not match its check sum",
             offset if isinstance(offset, int) else None,
         )
+
+
+def span(row: tuple[Any, ...], clock: str) -> tuple[float, float]:
+    """The first and last time of a frame's rows by the clock."""
+    if clock == "received" or row[6] is None or row[7] is None:
+        return row[5], row[5]
+    return row[6], row[7]
+
+
+def wanted(
+    row: tuple[Any, ...], clock: str, since: float | None, until: float | None, source: str | None
+) -> bool:
+    """Whether a frame's header is one that the filters let through."""
+    first, last = span(row, clock)
+    return (
+        (source is None or row[3] == source)
+        and (since is None or last >= since)
+        and (until is None or first < until)
+    )

@@ -15,11 +15,13 @@ from stream_mix.ports.journal.read import (
     one,
     page,
     read_end,
+    span,
     to_checkpoint,
     to_dead_letter,
     to_frame,
     to_meta,
     to_output,
+    wanted,
 )
 from stream_mix.ports.journal.records import (
     Checkpoint,
@@ -102,12 +104,12 @@ class JournalReader:
         if start_offset >= stop:
             return
         if last is not None and (newest := self._header(end.frames - 1)) is not None:
-            since = max(_span(newest, clock)[1] - last, float("-inf") if since is None else since)
+            since = max(span(newest, clock)[1] - last, float("-inf") if since is None else since)
         first = self._find(start_offset, end)
         if since is None and until is None and source is None:
             yield from self._every(first, stop, end)
         else:
-            yield from self._some(first, stop, end, lambda row: _wanted(row, clock, since, until, source))
+            yield from self._some(first, stop, end, lambda row: wanted(row, clock, since, until, source))
 
     def end(self) -> End:
         """How many frames, rows, outputs and dead letters were committed by now."""
@@ -224,7 +226,7 @@ class JournalReader:
                 expected = (row[0] + 1, offset + n)
 
     def _some(
-        self, id: int, stop: int, end: End, wanted: Callable[[tuple[Any, ...]], bool]
+        self, id: int, stop: int, end: End, choose: Callable[[tuple[Any, ...]], bool]
     ) -> Iterator[JournalFrame]:
         expected = None
         while expected is None or expected[1] < stop:
@@ -239,7 +241,7 @@ class JournalReader:
                 offset, n = check_header(row, self.path, expected)
                 if offset >= stop:
                     return
-                if wanted(row):
+                if choose(row):
                     found = one(self._db, self.path, "SELECT raw FROM frame WHERE id=?", (row[0],))
                     yield to_frame(row, found[0] if found else None, self.path)
                 expected = (row[0] + 1, offset + n)
@@ -287,21 +289,3 @@ class JournalReader:
         if row is None:
             raise JournalError(self.path, f"checkpoint {id} has just been replaced by a newer one; ask again")
         return to_checkpoint(row, self.path)
-
-
-def _span(row: tuple[Any, ...], clock: str) -> tuple[float, float]:
-    """The first and last time of a frame's rows by the clock."""
-    if clock == "received" or row[6] is None or row[7] is None:
-        return row[5], row[5]
-    return row[6], row[7]
-
-
-def _wanted(
-    row: tuple[Any, ...], clock: str, since: float | None, until: float | None, source: str | None
-) -> bool:
-    first, last = _span(row, clock)
-    return (
-        (source is None or row[3] == source)
-        and (since is None or last >= since)
-        and (until is None or first < until)
-    )

@@ -167,8 +167,8 @@ class Journal:
     def dead_letter(self, received: float, source: str | None, code: str, reason: str, raw: bytes) -> None:
         """Add a frame that was refused; the first 4 KiB of it are kept, and the oldest letters make room."""
         clipped = bytes(raw[:DEAD_LETTER_BYTES])
-        sender = source if source is None else source.encode("utf-8", "replace").decode()
-        head = (self._next_letter, float(received) or 0.0, sender, code, reason, len(raw))
+        sender, said = (text and text.encode("utf-8", "replace").decode() for text in (source, reason))
+        head = (self._next_letter, float(received) or 0.0, sender, code, said, len(raw))
         self._write_many(_INSERT_LETTER, [(*head, record_crc(*head, clipped), clipped)])
         self._next_letter += 1
         self._pruned = False
