@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import batch_moments
+from .em import batch_moments, e_step
 from .families import Parameters
 from .memory import Store, total
 from .model import Model, data_log_density
@@ -25,7 +25,7 @@ from .seeding import start
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
 
-_OUT_OF_REACH = 1e3
+_OUT_OF_REACH = 30.0
 """The basis is moved when the data's centre is further from its origin, or the data's spread further from its
 scale, than this."""
 
@@ -113,14 +113,22 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     learned = offset + len(rows)
     if model.next_start:
         model = replace(model, reservoir=_kept(model.reservoir, rows.copy()))
-    if model.next_start and learned >= model.next_start:
-        born = (
-            ()
-            if model.store
-            else tuple(Change("born", component, (), offset) for component in model.components)
-        )
+    if not model.next_start or learned < model.next_start:
+        return _step(model, rows, offset)
+    if not model.store:
+        born = tuple(Change("born", component, (), offset) for component in model.components)
         return _start(model, learned), Learned(len(rows), 1, 0.0, born)
-    return _step(model, rows, offset)
+    z = model.basis.forward(rows.x)
+    model, gained = _with_evidence(model, rows, z, e_step(model.parameters, z).log_density)
+    return _start(model, learned), Learned(len(rows), 1, gained)
+
+
+def _with_evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[Model, float]:
+    """Takes the log densities (n,) that rows had before they were learned into the running mean."""
+    gained = float(rows.w @ data_log_density(model.basis, z, log_density))
+    fade = 2.0 ** (-len(rows) / EVIDENCE_HALF_LIFE)
+    evidence = (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum()))
+    return replace(model, evidence=evidence), gained
 
 
 def _step(model: Model, rows: Rows, offset: int) -> tuple[Model, Learned]:
@@ -134,20 +142,18 @@ def _step(model: Model, rows: Rows, offset: int) -> tuple[Model, Learned]:
     batch, log_density = batch_moments(
         model.parameters, z, weights, basis, model.store[0].lineage, model.known, model.spec.hard
     )
-    evidence = float(rows.w @ data_log_density(basis, z, log_density))
-    fade = 2.0 ** (-len(rows) / EVIDENCE_HALF_LIFE)
+    model, gained = _with_evidence(model, rows, z, log_density)
     model = replace(
         model,
         store=model.spec.memory.fold(model.store, batch, model.t, now),
         generation=model.generation + 1,
         learned=offset + len(rows),
         t=now,
-        evidence=(fade * model.evidence[0] + evidence, fade * model.evidence[1] + float(rows.w.sum())),
     )
     if model.generation % 64 == 0 and (better := _better_basis(model)) is not None:
         model = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
         changes = (Change("rebased", -1, (), model.learned),)
-    return model, Learned(len(rows), 1, evidence, changes)
+    return model, Learned(len(rows), 1, gained, changes)
 
 
 def _weights(model: Model, rows: Rows, now: float) -> Array | None:

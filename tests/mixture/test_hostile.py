@@ -1,0 +1,56 @@
+"""Streams that break mixtures: whatever comes, every number that goes out is finite."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_mix.mixture import HalfLife, Model, Rows, Spec, Window, learn, parameters, posterior
+from stream_mix.mixture.arrays import Array
+
+from .streams import ALL_FAMILIES
+
+
+def hostile(seed: int) -> Array:
+    """Constants, duplicates, collinear features, offsets, scales 1e-9 to 1e9, bursts, holes and giants."""
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(1, 120)), int(rng.integers(1, 5))
+    x = rng.normal(size=(n, d)) * 10.0 ** rng.uniform(-9, 9, d) + rng.choice([0.0, 1e3, 1e12], d)
+    if rng.random() < 0.3:
+        x[:, 0] = x[0, 0]
+    if rng.random() < 0.3:
+        x[:, -1] = 2.0 * x[:, 0]
+    if rng.random() < 0.3:
+        x = x[rng.integers(0, max(1, n // 10), n)]
+    if rng.random() < 0.3:
+        x[n // 2 :] += 1e6 * (1.0 + np.abs(x[0]))
+    if rng.random() < 0.3:
+        x[rng.random(x.shape) < 0.3] = np.nan
+    if rng.random() < 0.2:
+        x[rng.integers(0, n)] = 10.0 ** rng.uniform(20, 99)
+    return x
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_no_number_turns_bad(family: str, seed: int) -> None:
+    x = hostile(seed)
+    memory = [Spec().memory, HalfLife(5.0), Window(20)][seed % 3]
+    spec = Spec(1 + seed % 7, family, memory=memory, batch_size=1 + seed % 40)
+    model = Model.new(spec, x.shape[1])
+    for start in range(0, len(x), 17):
+        model, _ = learn(model, Rows.of(x[start : start + 17]))
+        told = posterior(model, x)
+        assert np.isfinite(told.p).all()
+        np.testing.assert_allclose(told.p.sum(axis=1), 1.0, atol=1e-12)
+        assert np.isfinite(told.log_density).all()
+        assert ((told.outlier >= 0.0) & (told.outlier <= 1.0)).all()
+    if not model.warming:
+        found = parameters(model)
+        assert np.isfinite(found.means).all()
+        assert np.isfinite(found.covariances).all()
+        if model.spec.family_value.scatter != "diag":
+            np.linalg.cholesky(model.parameters.dense)
