@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
+from typing import Any, cast
 
 import numpy as np
 
 from ..mixture import Rows, learn, posterior, rows_until_batch
 from ..mixture import Change as Learnt
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
+from ..protocol.messages import ChangeKind
 from .events import Array, Ask, Assigned, Effect, Event, Frames, Part, Publish, Refuse, Reply, Stop, Tick
 from .features import admitted, aligned
 from .queries import answer, snapshot, time_or_none
@@ -163,8 +165,8 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
 
 
 def _change(name: str, learner: Learner, change: Learnt) -> Change:
-    kind: str = change.kind
-    return Change(name, change.offset, time_or_none(learner.border.t), kind, change.component, change.parents)  # type: ignore[arg-type]  # the mixture's words are the protocol's
+    kind = cast(ChangeKind, change.kind)  # the mixture's words are the protocol's
+    return Change(name, change.offset, time_or_none(learner.border.t), kind, change.component, change.parents)
 
 
 def _marks(state: EngineState, run: list[Frame]) -> tuple[dict[str, Mark], int, int]:
@@ -210,7 +212,7 @@ def _shown(state: EngineState, *, changed_only: bool) -> tuple[EngineState, list
     return (replace(state, learners=learners, published=published) if effects else state), effects
 
 
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]  # of whatever the parts are
+def _joined(parts: Sequence[np.ndarray[Any, Any]]) -> Any:  # of what the parts are of
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
@@ -219,4 +221,7 @@ def _column(run: list[Frame], name: str, default: float, n: int) -> Array:
     own = [getattr(frame, name) for frame in run]
     if all(column is None for column in own):
         return np.full(n, default)
-    return _joined([np.full(len(f.x), default) if c is None else c for f, c in zip(run, own, strict=True)])
+    column: Array = _joined(
+        [np.full(len(f.x), default) if c is None else c for f, c in zip(run, own, strict=True)]
+    )
+    return column

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from .journal import JournalError, JournalFrame, JournalReader, Output
 if TYPE_CHECKING:
     from ..config import Settings
 
+JOURNALLED = Limits(frame_bytes=1 << 32, rows=1 << 28, features=1 << 20, cells=1 << 32, string=1 << 20)
+"""For frames that an engine, under whatever limits it had, has already accepted."""
 GROUP = 256
 """Frames that a replay folds at once; their number changes speed, never results."""
 
@@ -48,24 +50,24 @@ def unpack_engine(blob: bytes, plan: Plan) -> EngineState:
     return from_state(unpack_state(blob), plan)
 
 
-def decoded(frame: JournalFrame, path: str, limits: Limits) -> Frame:
+def decoded(frame: JournalFrame, path: str) -> Frame:
     """The rows of a journalled frame. Raises JournalError where it does not hold what its header says."""
     try:
-        rows = decode_frame(frame.raw, limits)
+        rows = decode_frame(frame.raw, JOURNALLED)
     except ProtocolError as error:
-        why = f"frame {frame.id} does not decode under these limits: {error.reason}"
+        why = f"frame {frame.id} does not decode: {error.reason}"
         raise JournalError(path, why, frame.offset) from None
     if rows.n != frame.n:
-        why = f"frame {frame.id} holds {rows.n} rows under these limits, recorded were {frame.n}"
+        why = f"frame {frame.id} holds {rows.n} rows, its header says {frame.n}"
         raise JournalError(path, why, frame.offset)
     return rows
 
 
 def folded(
-    state: EngineState, frames: list[JournalFrame], path: str, limits: Limits
+    state: EngineState, frames: list[JournalFrame], path: str
 ) -> tuple[EngineState, list[Effect]]:
     """The state after journalled frames. Raises JournalError where one of them is refused now."""
-    state, effects = step(state, Frames(tuple(decoded(frame, path, limits) for frame in frames)))
+    state, effects = step(state, Frames(tuple(decoded(frame, path) for frame in frames)))
     for effect in effects:
         if isinstance(effect, Refuse):
             frame = frames[effect.index]
@@ -74,14 +76,16 @@ def folded(
     return state, effects
 
 
-def grouped(frames: Iterable[JournalFrame], size: int = GROUP) -> Iterator[list[JournalFrame]]:
-    """Frames in lists of up to `size`."""
+def grouped(
+    frames: Iterable[JournalFrame], size: int = GROUP, borders: Container[int] = ()
+) -> Iterator[list[JournalFrame]]:
+    """Frames in lists of up to `size`; a list ends where a frame begins at one of the `borders`, which are offsets."""
     group: list[JournalFrame] = []
     for frame in frames:
-        group.append(frame)
-        if len(group) >= size:
+        if group and (len(group) >= size or frame.offset in borders):
             yield group
             group = []
+        group.append(frame)
     if group:
         yield group
 
@@ -114,7 +118,7 @@ class Recovered:
 
 
 def recover(
-    path: str, plan: Plan, limits: Limits, progress: Callable[[int, int], None] | None = None
+    path: str, plan: Plan, progress: Callable[[int, int], None] | None = None
 ) -> Recovered:
     """The last checkpoint and the frames after it, folded: bit-equal to an engine that was never stopped.
 
@@ -128,7 +132,7 @@ def recover(
         for group in grouped(reader.frames(state.offset)) if total > state.offset else ():
             if group[0].offset != state.offset:
                 raise JournalError(path, f"frame {group[0].id} begins elsewhere than a checkpoint ends", state.offset)
-            state, _ = folded(state, group, path, limits)
+            state, _ = folded(state, group, path)
             done += len(group)
             if progress is not None:
                 progress(state.offset, total)

@@ -51,7 +51,7 @@ class Service:
         self._stack.callback(self.sockets.close)
         if settings.journal.path:
             self.journal = self._stack.enter_context(_journal(settings))
-            self.recovered = recover(self.journal.path, plan, settings.limits.limits())
+            self.recovered = recover(self.journal.path, plan)
         self.loop = Loop(
             settings, self.recovered.state, self.sockets, self.journal, self._clock, self._report
         )

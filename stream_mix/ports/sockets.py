@@ -106,7 +106,8 @@ def _bind(socket: zmq.Socket[bytes], endpoint: str, key: str) -> str:
         socket.bind(endpoint.removesuffix(":0") + ":*" if endpoint.endswith(":0") else endpoint)
     except zmq.ZMQError as error:
         raise SocketError(f"{key}: cannot bind {endpoint}: {_why(error)}") from None
-    return socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+    last = socket.get(zmq.LAST_ENDPOINT)
+    return last.rstrip(b"\0").decode() if isinstance(last, bytes) else endpoint
 
 
 def _connect(socket: zmq.Socket[bytes], endpoint: str, key: str) -> None:
