@@ -38,7 +38,8 @@ class Table:
 
     def columns(self, values: Array, names: Sequence[Hashable]) -> Any:
         """Values (n, k) as a frame of the same backend and index; only pandas keeps names other than text."""
-        return to_native_frame(values, columns=names, like=self.frame)
+        # As a mapping: River hands an array to narwhals, which takes no names but text for its columns.
+        return to_native_frame({name: values[:, i] for i, name in enumerate(names)}, like=self.frame)
 
 
 def read_frame(X: object, beside: frozenset[Hashable]) -> Table:

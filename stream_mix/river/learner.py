@@ -96,7 +96,7 @@ class Learner(base.Estimator):
             t = unix_seconds(x.get(self.time_feature), f"event time {self.time_feature!r}")
         else:
             t = self._no_time()
-        if np.isnan(row).all():
+        if not row.size or (math.isnan(row[0]) and np.isnan(row).all()):
             return
         rows = Rows(row[None], np.array([mass]), np.array([t]))
         self._model, _ = learn(expand(self._model, len(features)), rows)
