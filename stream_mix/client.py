@@ -1,4 +1,4 @@
-"""Talk to a running engine from a program of one's own: `Producer` sends rows, `Subscriber` hears, `Query` asks.
+"""Talk to a running engine from one's own program: `Producer` sends rows, `Subscriber` hears, `Query` asks.
 
     with Producer("tcp://127.0.0.1:5555", source="sensor-7") as producer:
         producer.send({"temperature": 20.5, "humidity": 0.4})
@@ -81,7 +81,8 @@ class _Client:
         self._context.term()
 
     def close(self) -> None:
-        """Close; a second call does nothing. In another process than the one that made it, nothing is touched."""
+        """Close; a second call does nothing. In another process than the one that made it, nothing is
+        touched."""
         if os.getpid() == self._pid and not self._socket.closed:
             self._socket.disable_monitor()
             self._socket.close()
@@ -102,7 +103,8 @@ class Producer(_Client):
     - `source`: names this producer; None sends frames without a number.
     - `batch_rows`: rows gathered before a frame leaves; `flush` and `close` send what is there.
     - `features`: names of the columns of rows that are arrays; None goes by position.
-    - `timeout`: seconds to wait for an engine that takes a frame; `linger`: for the last ones to leave on close.
+    - `timeout`: seconds to wait for an engine that takes a frame; `linger`: for the last ones to leave on
+      close.
 
     PUSH is fire and forget: what was on its way to an engine that dies is lost, and nobody is told.
     """
@@ -145,10 +147,12 @@ class Producer(_Client):
         w: npt.ArrayLike | None = None,
         id: Sequence[str | int] | str | int | None = None,
     ) -> None:
-        """Send one event (a map of features), several (a sequence of maps), one row (d,) or rows (n, d) of numbers.
+        """Send one event (a map of features), several (a sequence of maps), one row (d,) or rows (n, d) of
+        numbers.
 
-        t: event times in Unix seconds, w: weights > 0, id: names of the rows; one for each row, a single one for
-        a single row. Raises ClientError where nobody takes a frame in time, or a row cannot be sent.
+        t: event times in Unix seconds, w: weights > 0, id: names of the rows; one for each row, a single
+            one for a single row. Raises ClientError where nobody takes a frame in time, or a row cannot be
+            sent.
         """
         self._check()
         if isinstance(rows, Mapping):
@@ -184,7 +188,8 @@ class Producer(_Client):
             self._waiting += len(x)
 
     def flush(self) -> None:
-        """Send all rows that wait, in as few frames as the limits allow. What cannot be sent is dropped, and said."""
+        """Send all rows that wait, in as few frames as the limits allow. What cannot be sent is dropped,
+        and said."""
         self._check()
         events, points = self._events, self._points
         self._events, self._points, self._waiting = [], [], 0
@@ -205,7 +210,12 @@ class Producer(_Client):
 
     def _numbered(self, make: Any, n: int, **parts: Any) -> None:
         try:
-            frame = make(**parts, source=self.source, seq=None if self.source is None else self.seq, limits=self._limits)
+            frame = make(
+                **parts,
+                source=self.source,
+                seq=None if self.source is None else self.seq,
+                limits=self._limits,
+            )
         except ProtocolError as error:
             raise ClientError(f"send: {error.reason}") from None
         self.send_raw(frame)
@@ -229,7 +239,11 @@ class Producer(_Client):
 
     def _send_points(self, points: _Points) -> None:
         n, d = points.x.shape
-        longest = max((len(str(name).encode()) + 5 for name in points.id), default=0) if points.id is not None else 0
+        longest = (
+            max((len(str(name).encode()) + 5 for name in points.id), default=0)
+            if points.id is not None
+            else 0
+        )
         names = sum(len(name.encode()) + 5 for name in self.features or ())
         room = self._limits.frame_bytes - names - 512
         limits = self._limits
@@ -267,7 +281,9 @@ class _Points:
     def fits(self, other: _Points) -> bool:
         """Whether both can be part of one frame."""
         mine = [column is None for column in (self.t, self.w, self.id)]
-        return self.x.shape[1] == other.x.shape[1] and mine == [c is None for c in (other.t, other.w, other.id)]
+        return self.x.shape[1] == other.x.shape[1] and mine == [
+            c is None for c in (other.t, other.w, other.id)
+        ]
 
     def cut(self, start: int, stop: int) -> _Points:
         parts = (None if column is None else column[start:stop] for column in (self.t, self.w, self.id))
@@ -325,7 +341,9 @@ class Subscriber(_Client):
             topic = kind if kind == "heartbeat" else f"{kind}/{model or ''}"
             self._socket.set(zmq.SUBSCRIBE, topic.encode())
         self._model = model
-        self._monitor: zmq.Socket[bytes] | None = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._monitor: zmq.Socket[bytes] | None = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED
+        )
         self._monitor.set(zmq.RCVHWM, 0)
         self._connect()
 
@@ -367,7 +385,9 @@ class Query(_Client):
     - `timeout`: seconds to wait for an answer.
     """
 
-    def __init__(self, endpoint: str = QUERY, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, endpoint: str = QUERY, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         super().__init__(endpoint, zmq.REQ, 0.0)
         self._timeout = timeout
         self._limits = limits
@@ -387,7 +407,8 @@ class Query(_Client):
     def predict(
         self, rows: RowsLike, *, model: str | None = None, features: Sequence[str] | None = None
     ) -> Prediction:
-        """Responsibilities, labels, log densities and outlier scores of rows, as `Producer.send` takes them."""
+        """Responsibilities, labels, log densities and outlier scores of rows, as `Producer.send` takes
+        them."""
         return self._ask(Prediction, "predict", model=model, **_rows(rows, features))
 
     def score(

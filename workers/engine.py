@@ -12,12 +12,15 @@ from types import FrameType
 from stream_mix.config import Settings, load
 from stream_mix.ports.service import Service
 
+from .ending import ended
+
 SWITCH_SECONDS = 0.0005
 """How long the metrics thread may hold up the loop."""
 
 
 def run(settings: Settings, *, say: Callable[[str], None] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, then keep the state and end with 0. Raises ValueError, one line, where it cannot start.
+    """Serve until SIGTERM or SIGINT, then keep the state and end with 0. Raises ValueError, one line, where
+    it cannot start.
 
     `say` is given the lines of the start, and one at the end.
     """
@@ -51,11 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m stream_mix.workers.engine", description="Run an engine.")
     parser.add_argument("config", type=Path, help="TOML configuration")
     arguments = parser.parse_args(argv)
-    try:
-        return run(load(arguments.config))
-    except ValueError as error:
-        print(f"engine: {error}", file=sys.stderr)
-        return 2
+    return ended("engine", lambda: run(load(arguments.config)))
 
 
 if __name__ == "__main__":

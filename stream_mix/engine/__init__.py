@@ -1,6 +1,7 @@
 """The stream as a fold, `step(state, event) -> (state, effects)`: no sockets, files, clocks or logging here.
 
-Begin with `events`, what may happen and what may come of it; then `state`, what is known, and `fold`, the step itself.
+Begin with `events`, what may happen and what may come of it; then `state`, what is known, and `fold`, the
+step itself.
 """
 
 from .events import Ask, Assigned, Effect, Event, Frames, Publish, Refuse, Reply, Stop, Tick

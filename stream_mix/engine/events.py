@@ -10,7 +10,19 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol import Assignment, Change, Code, ErrorReply, Frame, Health, Heartbeat, Prediction, Query, Scores, Snapshot
+from ..protocol import (
+    Assignment,
+    Change,
+    Code,
+    ErrorReply,
+    Frame,
+    Health,
+    Heartbeat,
+    Prediction,
+    Query,
+    Scores,
+    Snapshot,
+)
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -56,12 +68,14 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assigned:
-    """What one model says of all rows of consecutive frames: one record for the group, a message for each frame on demand.
+    """What one model says of all rows of consecutive frames: one record for the group, a message for each
+    frame on demand.
 
     Attributes:
         model: its name.
         offset: rows of the stream before the first frame.
-        frames: the frames; `bounds` holds where each begins and, last, where the group ends, counted in its rows.
+        frames: the frames; `bounds` holds where each begins and, last, where the group ends, counted in
+            its rows.
         parts: responsibilities, cut where a batch was learned.
         label, log_density, outlier: (n,) for all rows of the group.
         responsibilities: whether messages carry p.
@@ -88,7 +102,9 @@ class Assigned:
         starts = [part.start for part in parts]
         components, whole = parts[0].components, None
         if self.responsibilities and all(part.components == components for part in parts):
-            whole = (np.concatenate([part.p for part in parts]) if len(parts) > 1 else parts[0].p).astype(np.float32)
+            whole = (np.concatenate([part.p for part in parts]) if len(parts) > 1 else parts[0].p).astype(
+                np.float32
+            )
         for i, frame in enumerate(self.frames):
             first, last = bounds[i], bounds[i + 1]
             which = bisect_right(starts, first) - 1
@@ -99,22 +115,24 @@ class Assigned:
             else:
                 components, p = parts[which].components, None
             yield Assignment(
-                self.model, self.offset + first, parts[which].generation, components, self.label[first:last], p,
-                self.log_density[first:last], self.outlier[first:last], frame.id,
-                tuple(row.row for row in frame.refused) if frame.refused else (), source=frame.source, seq=frame.seq,
+                self.model, self.offset + first, parts[which].generation, components,
+                self.label[first:last], p, self.log_density[first:last], self.outlier[first:last],
+                frame.id, tuple(row.row for row in frame.refused) if frame.refused else (),
+                source=frame.source, seq=frame.seq,
             )  # fmt: skip
 
     def _joined(self, which: int, first: int, last: int) -> tuple[tuple[int, ...], npt.NDArray[np.float32]]:
-        """The responsibilities of one frame whose rows know different components: a column for each, 0 where it was not there."""
+        """The responsibilities of one frame whose rows know different components: a column for each, 0
+        where it was not there."""
         own = [part for part in self.parts[which:] if part.start < last]
         components = tuple(dict.fromkeys(component for part in own for component in part.components))
         column = {component: j for j, component in enumerate(components)}
         p = np.zeros((last - first, len(components)), dtype=np.float32)
         for part in own:
             low, high = max(part.start, first), min(part.start + len(part.p), last)
-            p[low - first : high - first, [column[component] for component in part.components]] = (
-                part.p[low - part.start : high - part.start]
-            )
+            p[low - first : high - first, [column[component] for component in part.components]] = part.p[
+                low - part.start : high - part.start
+            ]
         return components, p
 
 

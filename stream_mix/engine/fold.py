@@ -1,7 +1,9 @@
-"""One step of the stream. Batches are cut by count of rows, so how frames are grouped into events changes no result.
+"""One step of the stream. Batches are cut by count of rows, so how frames are grouped into events changes no
+result.
 
-A row's assignment is its posterior under the model as it stood at the last batch border before that row: a group of rows is cut at
-every border, judged piece by piece, and each full batch is learned before the next piece is judged.
+A row's assignment is its posterior under the model as it stood at the last batch border before that row: a
+group of rows is cut at every border, judged piece by piece, and each full batch is learned before the next
+piece is judged.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..mixture import Rows, learn, posterior, rows_until_batch
 from ..mixture import Change as Learnt
+from ..mixture import Rows, learn, posterior, rows_until_batch
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
 from ..protocol.messages import ChangeKind
 from .events import Array, Ask, Assigned, Effect, Event, Frames, Part, Publish, Refuse, Reply, Stop, Tick
@@ -73,7 +75,8 @@ def _grown(state: EngineState, features: tuple[str, ...]) -> EngineState:
 
 
 def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineState:
-    """Folds frames that all have known features: their rows become one array, what is said of it is cut up again later."""
+    """Folds frames that all have known features: their rows become one array, what is said of it is cut up
+    again later."""
     if not run:
         return state
     index: dict[tuple[str, ...], list[int]] = {}
@@ -95,7 +98,12 @@ def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineS
         old.gaps + gaps, old.duplicates + duplicates,
     )  # fmt: skip
     return replace(
-        state, offset=state.offset + len(x), learners=learners, marks=marks, counters=counters, published=published
+        state,
+        offset=state.offset + len(x),
+        learners=learners,
+        marks=marks,
+        counters=counters,
+        published=published,
     )
 
 
@@ -115,11 +123,13 @@ class _Said:
         self.densities.append(found.log_density)
         self.outliers.append(found.outlier)
 
-    def assigned(self, state: EngineState, name: str, frames: tuple[Frame, ...], bounds: tuple[int, ...]) -> Assigned:
+    def assigned(
+        self, state: EngineState, name: str, frames: tuple[Frame, ...], bounds: tuple[int, ...]
+    ) -> Assigned:
         outlier = _joined(self.outliers).astype(np.float32)
         return Assigned(
-            name, state.offset, frames, bounds, tuple(self.parts), _joined(self.labels), _joined(self.densities), outlier,
-            state.plan.responsibilities,
+            name, state.offset, frames, bounds, tuple(self.parts),
+            _joined(self.labels), _joined(self.densities), outlier, state.plan.responsibilities,
         )  # fmt: skip
 
 

@@ -31,7 +31,9 @@ def answer(state: EngineState, query: Query) -> Answer:
         if query.kind == "snapshot":
             if learner.border.warming:
                 raise ProtocolError("value", f"{name}: no batch was learned yet, so there is nothing to show")
-            return snapshot(state, name, learner.border, max(state.published.get(f"snapshot/{name}", 0) - 1, 0))
+            return snapshot(
+                state, name, learner.border, max(state.published.get(f"snapshot/{name}", 0) - 1, 0)
+            )
         if query.frame is None:
             raise ProtocolError("missing_key", f"{query.kind}: has no rows")
         return _judged(state, name, learner, query.kind == "score", query.frame)
@@ -62,8 +64,8 @@ def snapshot(state: EngineState, name: str, model: Model, number: int) -> Snapsh
         "mass": moments.mass, "seen": moments.seen, "mean": moments.mean, "scatter": moments.scatter,
     }  # fmt: skip
     return Snapshot(
-        name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family, state.features,
-        model.components, found.weights, found.means, found.covariances, kept,
+        name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family,
+        state.features, model.components, found.weights, found.means, found.covariances, kept,
         {"origin": model.basis.origin, "scale": model.basis.scale}, dict(state.plan.about),
     )  # fmt: skip
 
@@ -89,7 +91,9 @@ def _asked(state: EngineState, name: str | None) -> tuple[str, Learner]:
     return name, state.learners[name]
 
 
-def _judged(state: EngineState, name: str, learner: Learner, score: bool, frame: Frame) -> Prediction | Scores:
+def _judged(
+    state: EngineState, name: str, learner: Learner, score: bool, frame: Frame
+) -> Prediction | Scores:
     x = _columns(state, frame)
     model = learner.border
     found = posterior(model, x)
@@ -103,7 +107,8 @@ def _judged(state: EngineState, name: str, learner: Learner, score: bool, frame:
 
 
 def _columns(state: EngineState, frame: Frame) -> Array:
-    """The rows in the model's columns; a feature that the stream never had is an error, as it can mean nothing to the model."""
+    """The rows in the model's columns; a feature that the stream never had is an error, as it can mean
+    nothing to the model."""
     if not state.features:
         raise ProtocolError("value", "features: no row came yet, so there are no features to predict from")
     admitted(replace(state.plan, features=state.features), state.features, frame)

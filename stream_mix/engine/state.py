@@ -1,7 +1,8 @@
 """All that an engine knows: its models, the features, how far it has come, and who sent how much.
 
-A learner keeps its model as of the last batch border and the rows that wait beside it: assignments are asked of the former, whose
-parameters are computed once, and together they are the model as the mixture's own `learn` would have it, bit for bit.
+A learner keeps its model as of the last batch border and the rows that wait beside it: assignments are asked
+of the former, whose parameters are computed once, and together they are the model as the mixture's own
+`learn` would have it, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from ..mixture import to_state as model_to_state
 
 STATE_VERSION = 1
 MARKS = 1024
-"""Sources whose marks are kept, the most recently heard: names come from outside, so their number is bounded."""
+"""Sources whose marks are kept, the most recently heard: names come from outside, so their number is
+bounded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +50,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What came from one source: its latest `seq`, frames, frames that a jump in `seq` left out, and frames that came again."""
+    """What came from one source: its latest `seq`, frames, frames that a jump in `seq` left out, and
+    frames that came again."""
 
     seq: int = -1
     frames: int = 0
@@ -81,7 +84,8 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learner:
-    """One model: as of its last batch border, with the rows that wait for the next, and when it was last shown.
+    """One model: as of its last batch border, with the rows that wait for the next, and when it was last
+    shown.
 
     `shown` is the number of rows learned at its latest snapshot, -1 before any.
     """
@@ -134,7 +138,9 @@ def new(plan: Plan) -> EngineState:
     (0, 2)
     """
     d = len(plan.features)
-    return EngineState(plan, plan.features, 0, {name: Learner(Model.new(spec, d)) for name, spec in plan.specs.items()})
+    return EngineState(
+        plan, plan.features, 0, {name: Learner(Model.new(spec, d)) for name, spec in plan.specs.items()}
+    )
 
 
 def to_state(state: EngineState) -> dict[str, Any]:
@@ -144,8 +150,12 @@ def to_state(state: EngineState) -> dict[str, Any]:
         "fixed": list(state.plan.features),
         "features": list(state.features),
         "offset": state.offset,
-        "models": [[name, learner.shown, model_to_state(learner.model)] for name, learner in state.learners.items()],
-        "marks": [[name, mark.seq, mark.frames, mark.gaps, mark.duplicates] for name, mark in state.marks.items()],
+        "models": [
+            [name, learner.shown, model_to_state(learner.model)] for name, learner in state.learners.items()
+        ],
+        "marks": [
+            [name, mark.seq, mark.frames, mark.gaps, mark.duplicates] for name, mark in state.marks.items()
+        ],
         "counters": [getattr(state.counters, item.name) for item in fields(Counters)],
     }
 
@@ -153,8 +163,9 @@ def to_state(state: EngineState) -> dict[str, Any]:
 def from_state(tree: Mapping[str, Any], plan: Plan) -> EngineState:
     """The state that `to_state` was given, to go on under the same plan.
 
-    Raises ValueError where the tree is of another version, or of models or fixed features other than the plan's: such a state is no
-    beginning of what the plan asks for, the stream has to be folded again from its start.
+    Raises ValueError where the tree is of another version, or of models or fixed features other than the
+    plan's: such a state is no beginning of what the plan asks for, the stream has to be folded again from its
+    start.
     """
     if tree.get("engine_version") != STATE_VERSION:
         raise ValueError(f"engine state: version {tree.get('engine_version')!r}, expected {STATE_VERSION}")
@@ -176,8 +187,8 @@ def from_state(tree: Mapping[str, Any], plan: Plan) -> EngineState:
 def state_hash(state: EngineState) -> str:
     """A hash, 32 hex digits, of what was learned: every model by name, the features and the offset.
 
-    Equal for equal rows in equal order, whatever brought them: sockets, a replay, or a loop of one's own. Who sent them, and what
-    was published when, is not part of it.
+    Equal for equal rows in equal order, whatever brought them: sockets, a replay, or a loop of one's own. Who
+    sent them, and what was published when, is not part of it.
     """
     digest = hashlib.blake2b(digest_size=16)
     for piece in (str(state.offset), *state.features):

@@ -1,4 +1,5 @@
-"""From settings and journalled frames to an engine's state: what recovery, replay and a running engine share."""
+"""From settings and journalled frames to an engine's state: what recovery, replay and a running engine
+share."""
 
 from __future__ import annotations
 
@@ -63,9 +64,7 @@ def decoded(frame: JournalFrame, path: str) -> Frame:
     return rows
 
 
-def folded(
-    state: EngineState, frames: list[JournalFrame], path: str
-) -> tuple[EngineState, list[Effect]]:
+def folded(state: EngineState, frames: list[JournalFrame], path: str) -> tuple[EngineState, list[Effect]]:
     """The state after journalled frames. Raises JournalError where one of them is refused now."""
     state, effects = step(state, Frames(tuple(decoded(frame, path) for frame in frames)))
     for effect in effects:
@@ -79,7 +78,8 @@ def folded(
 def grouped(
     frames: Iterable[JournalFrame], size: int = GROUP, borders: Container[int] = ()
 ) -> Iterator[list[JournalFrame]]:
-    """Frames in lists of up to `size`; a list ends where a frame begins at one of the `borders`, which are offsets."""
+    """Frames in lists of up to `size`; a list ends where a frame begins at one of the `borders`, which are
+    offsets."""
     group: list[JournalFrame] = []
     for frame in frames:
         if group and (len(group) >= size or frame.offset in borders):
@@ -93,8 +93,8 @@ def grouped(
 def outputs_of(effects: Iterable[Effect], first_frame: int) -> list[Output]:
     """What a journal keeps of a group's assignments: one record for each model and run of frames.
 
-    A record names the first frame of its run and holds the labels and log densities of that frame's rows and of
-    those that follow; a replay compares row by row, so that how frames were grouped does not matter.
+    A record names the first frame of its run and holds the labels and log densities of that frame's rows and
+    of those that follow; a replay compares row by row, so that how frames were grouped does not matter.
     """
     outputs: list[Output] = []
     frames: dict[str, int] = {}
@@ -103,13 +103,16 @@ def outputs_of(effects: Iterable[Effect], first_frame: int) -> list[Output]:
             frame = frames.get(effect.model, first_frame)
             frames[effect.model] = frame + len(effect.frames)
             density = effect.log_density.astype("<f4")
-            outputs.append(Output(frame, effect.model, effect.generation, effect.label.astype("<i4"), density))
+            outputs.append(
+                Output(frame, effect.model, effect.generation, effect.label.astype("<i4"), density)
+            )
     return outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recovered:
-    """The state that a journal leads to, the checkpoint it was reached from (None: the start), frames folded since."""
+    """The state that a journal leads to, the checkpoint it was reached from (None: the start), frames
+    folded since."""
 
     state: EngineState
     checkpoint: int | None
@@ -117,9 +120,7 @@ class Recovered:
     notes: tuple[str, ...] = ()
 
 
-def recover(
-    path: str, plan: Plan, progress: Callable[[int, int], None] | None = None
-) -> Recovered:
+def recover(path: str, plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recovered:
     """The last checkpoint and the frames after it, folded: bit-equal to an engine that was never stopped.
 
     A damaged checkpoint, or one of other models, is passed over (and noted): the frames before it lead to the
@@ -131,7 +132,9 @@ def recover(
         done, total = 0, reader.end().rows
         for group in grouped(reader.frames(state.offset)) if total > state.offset else ():
             if group[0].offset != state.offset:
-                raise JournalError(path, f"frame {group[0].id} begins elsewhere than a checkpoint ends", state.offset)
+                raise JournalError(
+                    path, f"frame {group[0].id} begins elsewhere than a checkpoint ends", state.offset
+                )
             state, _ = folded(state, group, path)
             done += len(group)
             if progress is not None:

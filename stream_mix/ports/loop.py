@@ -1,8 +1,9 @@
-"""The one loop of an engine: poll, drain many frames, fold them, journal them, and only then say what came of it.
+"""The one loop of an engine: poll, drain many frames, fold them, journal them, and only then say what came of
+it.
 
-The fold is pure, so it may run ahead of the journal: its outcome is kept back until the frames that led to it are
-committed, together with what was said of them and any checkpoint. A process that dies in between has said nothing
-that its journal does not hold.
+The fold is pure, so it may run ahead of the journal: its outcome is kept back until the frames that led to it
+are committed, together with what was said of them and any checkpoint. A process that dies in between has said
+nothing that its journal does not hold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zmq
 
-from ..engine import Ask, Assigned, Effect, EngineState, Event, Frames, Publish, Refuse, Reply, Stop, Tick, step
+from ..engine import (
+    Ask,
+    Assigned,
+    Effect,
+    EngineState,
+    Event,
+    Frames,
+    Publish,
+    Refuse,
+    Reply,
+    Stop,
+    Tick,
+    step,
+)
 from ..protocol import (
     Code,
     ErrorReply,
@@ -110,8 +124,10 @@ class Loop:
                 self._poller.register(socket, zmq.POLLIN)
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last word said."""
-        # Numbers at the far end of what is allowed overflow on their way; the results are checked, not the way.
+        """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last
+        word said."""
+        # Numbers at the far end of what is allowed overflow on their way; the results are checked, not the
+        # way.
         with np.errstate(all="ignore"):
             while not stopped():
                 self._turn()
@@ -195,25 +211,31 @@ class Loop:
         return effects
 
     def _one_by_one(self, frames: list[Frame]) -> list[Effect]:
-        """The same frames one at a time, without those that no model can compute with: one bad frame stops nothing."""
+        """The same frames one at a time, without those that no model can compute with: one bad frame stops
+        nothing."""
         effects: list[Effect] = []
         for i, frame in enumerate(frames):
             try:
                 some = self._step(Frames((frame,)))
             except (ArithmeticError, ValueError) as error:
-                some = [Refuse(i, "value", f"frame: cannot be learned ({' '.join(str(error).split())[:120]})")]
+                some = [
+                    Refuse(i, "value", f"frame: cannot be learned ({' '.join(str(error).split())[:120]})")
+                ]
             effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
         return effects
 
     def _keep(self, journal: Journal, group: _Group, effects: list[Effect]) -> None:
-        """Makes a group durable: frames, what was said of them, dead letters, and a checkpoint when one is due."""
+        """Makes a group durable: frames, what was said of them, dead letters, and a checkpoint when one is
+        due."""
         received = self.clock.t()
         first, offset = journal.next_id, journal.next_offset
         records = []
         for i, (frame, raw) in enumerate(zip(group.frames, group.raws, strict=True)):
             n, t = len(frame.x), frame.t
             low, high = (None, None) if t is None else (float(t.min()), float(t.max()))
-            records.append(JournalFrame(first + i, offset, n, frame.source, frame.seq, received, low, high, raw))
+            records.append(
+                JournalFrame(first + i, offset, n, frame.source, frame.seq, received, low, high, raw)
+            )
             offset += n
         journal.append(records)
         if self.settings.journal.record_outputs:
@@ -231,7 +253,8 @@ class Loop:
             self.tally.checkpoints += 1
 
     def _tell(self, effects: Iterable[Effect]) -> None:
-        """Publishes, to those who listen; a subscriber that is too slow misses messages and holds up nobody."""
+        """Publishes, to those who listen; a subscriber that is too slow misses messages and holds up
+        nobody."""
         socket = self._sockets.publish
         if socket is None:
             return

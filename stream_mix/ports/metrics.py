@@ -24,7 +24,8 @@ class MetricsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An engine in numbers at one moment; the loop makes one now and then, the HTTP thread reads the latest."""
+    """An engine in numbers at one moment; the loop makes one now and then, the HTTP thread reads the
+    latest."""
 
     ready: bool = False
     status: str = "starting"
@@ -141,7 +142,7 @@ class MetricsServer:
     def url(self) -> str:
         """Where it listens."""
         host, port = self._server.server_address[:2]
-        return f"http://{str(host)}:{port}"
+        return f"http://{host!s}:{port}"
 
     def show(self, report: Report) -> None:
         """The report that is served from now on."""
@@ -165,7 +166,9 @@ def _handler(collector: EngineCollector, registry: CollectorRegistry) -> type[Ba
             elif self.path == "/health":
                 self._say(200, "application/json", _health(report))
             elif self.path == "/ready":
-                self._say(200 if report.ready else 503, "text/plain", b"ready\n" if report.ready else b"not yet\n")
+                self._say(
+                    200 if report.ready else 503, "text/plain", b"ready\n" if report.ready else b"not yet\n"
+                )
             else:
                 self._say(404, "text/plain", b"expected /metrics, /health or /ready\n")
 

@@ -1,4 +1,5 @@
-"""Which frames of a journal are replayed, and when each is due. Pure but for the reading: no clock, no sleep."""
+"""Which frames of a journal are replayed, and when each is due. Pure but for the reading: no clock, no
+sleep."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from .journal import JournalError, JournalFrame, JournalReader
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast: at the original pace times `factor`, or so many `rows_per_second`, or (neither) as fast as possible.
+    """How fast: at the original pace times `factor`, or so many `rows_per_second`, or (neither) as fast as
+    possible.
 
     `max_gap` caps a silence of the original, in its own seconds, before the factor is applied.
 
@@ -52,7 +54,8 @@ class Pace:
         return self.factor is None and self.rows_per_second is None
 
     def due(self, frames: Iterable[JournalFrame]) -> Iterator[tuple[float, JournalFrame]]:
-        """Each frame with the seconds after the start at which it is due; clocks that went back count as standing."""
+        """Each frame with the seconds after the start at which it is due; clocks that went back count as
+        standing."""
         at, before, rows = 0.0, None, 0
         for frame in frames:
             if self.rows_per_second is not None:
@@ -67,7 +70,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which rows: offsets in [start, stop), times in [since, until) or the `last` seconds, one source, at most `limit` rows.
+    """Which rows: offsets in [start, stop), times in [since, until) or the `last` seconds, one source, at
+    most `limit` rows.
 
     Times are those at which frames were received, or with `clock` "event" those of their rows.
     """
@@ -107,7 +111,10 @@ def chosen(reader: JournalReader, wanted: Range) -> Iterator[JournalFrame]:
     )  # fmt: skip
     for frame in frames:
         stop = frame.n if wanted.stop is None else wanted.stop - frame.offset
-        cut = _Cut(max(0, wanted.start - frame.offset), int(min(frame.n, stop, max(0, wanted.start - frame.offset) + left)))
+        cut = _Cut(
+            max(0, wanted.start - frame.offset),
+            int(min(frame.n, stop, max(0, wanted.start - frame.offset) + left)),
+        )
         if cut.last <= cut.first:
             return
         left -= cut.last - cut.first

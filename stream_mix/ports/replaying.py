@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..config import Settings
 
 TOLERANCE = 1e-6
-"""How far a log density may be from the recorded one, per unit of it beyond 1: what is recorded has 24 bits."""
+"""How far a log density may be from the recorded one, per unit of it beyond 1: what is recorded has 24
+bits."""
 
 
 def recorded_settings(path: str | PathLike[str]) -> Settings:
@@ -41,7 +42,8 @@ def recorded_settings(path: str | PathLike[str]) -> Settings:
 
 
 def plan_for(path: str | PathLike[str], how: Settings | Spec | Plan | None) -> Plan:
-    """What to replay into: settings, one model's specification (named `mixture`), or those that the journal holds."""
+    """What to replay into: settings, one model's specification (named `mixture`), or those that the
+    journal holds."""
     if isinstance(how, Plan):
         return how
     if isinstance(how, Spec):
@@ -74,7 +76,8 @@ def replay(
     group: int = 256,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[EngineState, list[JournalFrame], list[Effect]]]:
-    """Fold the frames of a range into a fresh engine, group by group: the state after each, its frames and effects.
+    """Fold the frames of a range into a fresh engine, group by group: the state after each, its frames and
+    effects.
 
     The states do not depend on the pace or on `group`. Raises JournalError.
     """
@@ -95,7 +98,8 @@ def replay_into_model(
     *,
     group: int = 256,
 ) -> EngineState:
-    """The engine's state after all frames of a range; `state.learners[name].model` is a model. Raises JournalError."""
+    """The engine's state after all frames of a range; `state.learners[name].model` is a model. Raises
+    JournalError."""
     plan = plan_for(path, how)
     state = new(plan)
     for now, _, _ in replay(path, plan, wanted, pace, group=group):
@@ -133,14 +137,15 @@ class Verdict:
 
     def line(self) -> str:
         """The verdict in one line for people."""
-        seen = f"{self.rows} rows replayed, {self.compared} assignments and {self.checkpoints} checkpoints compared"
+        what = f"{self.compared} assignments and {self.checkpoints} checkpoints compared"
+        seen = f"{self.rows} rows replayed, {what}"
         if self.ok:
             return f"same: {seen}, log densities within {self.worst:.1e}"
         if not (self.compared or self.checkpoints):
             return f"nothing to compare: {seen}; outputs were not recorded"
         first = "" if self.first is None else f", first at offset {self.first}"
-        bad = f"{self.labels} labels, {self.densities} log densities, {len(self.unequal)} checkpoints differ{first}"
-        return f"different: {bad}; {seen}"
+        bad = f"{self.labels} labels, {self.densities} log densities, {len(self.unequal)} checkpoints"
+        return f"different: {bad} differ{first}; {seen}"
 
 
 def verify(
@@ -150,7 +155,8 @@ def verify(
     group: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
-    """Replay a whole journal and compare: labels equal, log densities within 1e-6, states equal at its checkpoints.
+    """Replay a whole journal and compare: labels equal, log densities within 1e-6, states equal at its
+    checkpoints.
 
     Raises JournalError where it cannot be read. `progress(rows done, rows in all)`.
     """
@@ -190,7 +196,8 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Recorded:
-    """A journal's outputs, read along with its frames; one may reach over many frames, so that a rest is kept."""
+    """A journal's outputs, read along with its frames; one may reach over many frames, so that a rest is
+    kept."""
 
     outputs: Iterator[Output]
     ahead: Output | None = None
@@ -224,7 +231,10 @@ class _Recorded:
         while kept and kept[0].offset < stop:
             one = kept[0]
             first, last = max(one.offset, said.offset), min(stop, one.offset + len(one.labels))
-            here, there = slice(first - one.offset, last - one.offset), slice(first - said.offset, last - said.offset)
+            here, there = (
+                slice(first - one.offset, last - one.offset),
+                slice(first - said.offset, last - said.offset),
+            )
             verdict = _rows(
                 verdict, first, one.labels[here], one.density[here], said.label[there],
                 said.log_density[there].astype(np.float32),

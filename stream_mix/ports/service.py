@@ -1,4 +1,5 @@
-"""An engine put together: journal opened, state recovered, sockets bound, loop run, all of it closed again."""
+"""An engine put together: journal opened, state recovered, sockets bound, loop run, all of it closed
+again."""
 
 from __future__ import annotations
 
@@ -83,10 +84,14 @@ class Service:
         if self.metrics is not None:
             where.append(f"metrics {self.metrics.url}/metrics")
         models = ", ".join(
-            f"{name} ({spec.family}, {spec.n_components} components)" for name, spec in state.plan.specs.items()
+            f"{name} ({spec.family}, {spec.n_components} components)"
+            for name, spec in state.plan.specs.items()
         )
         kernels = next(iter(_health(state).models.values()))["kernels"]
-        lines = [f"engine {settings.engine.name}: {', '.join(where)}", f"models: {models}; kernels: {kernels}"]
+        lines = [
+            f"engine {settings.engine.name}: {', '.join(where)}",
+            f"models: {models}; kernels: {kernels}",
+        ]
         lines += [f"note: {note}" for note in self.recovered.notes]
         return [*lines, self._journal_line()]
 
@@ -98,7 +103,9 @@ class Service:
         if not found.state.offset:
             return f"journal: {path}, new, durability {self.settings.journal.durability}"
         start = "the start" if found.checkpoint is None else f"the checkpoint at {found.checkpoint}"
-        return f"journal: {path}, resumed at offset {found.state.offset} from {start} and {found.frames} frames"
+        return (
+            f"journal: {path}, resumed at offset {found.state.offset} from {start} and {found.frames} frames"
+        )
 
     def _report(self, loop: Loop) -> None:
         now = self._clock.now()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..config import Settings
 
 SLACK = 2
-"""A message may be so many times `limits.frame_bytes` long before its connection is dropped: a frame that is a
-little too long gets a reason, a flood does not get memory."""
+"""A message may be so many times `limits.frame_bytes` long before its connection is dropped: a frame that is
+a little too long gets a reason, a flood does not get memory."""
 LAST_WORDS_MS = 500
 """How long a clean stop waits for subscribers to take what was published last."""
 OLDEST = (4, 3, 5)
@@ -124,10 +124,10 @@ def _why(error: zmq.ZMQError) -> str:
 
 
 def received(socket: zmq.Socket[bytes]) -> tuple[bytes, bool] | None:
-    """The next message of an ingest socket without waiting: its first part, and whether it has more than that.
+    """The next message of an ingest socket without waiting: its first part, and whether it has more than
+    that.
 
-    None where there is no message. The further parts are read and dropped; a feed's topic part is not a frame,
-    see `frame_of`.
+    None where there is no message. The further parts are read and dropped.
     """
     try:
         first = socket.recv(zmq.NOBLOCK)
