@@ -72,9 +72,9 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
         The order of the rows does not matter, and a row of weight 2 is the row twice. A memory (`half_life`,
         `time_half_life`, `window`) forgets nothing here; it begins to with the next `partial_fit`.
-        Warns with ConvergenceWarning where `max_iter` sweeps were not enough.
-        Raises ValueError where rows are fewer than components.
-        fewer rows than components.
+
+        Warns with ConvergenceWarning where `max_iter` sweeps were not enough. Raises ValueError for too few
+        rows.
         """
         x = inputs.values(self, X, reset=True)
         spec = self._spec(inputs.seed(self.random_state))

@@ -1,4 +1,4 @@
-"""Batch EM: its steps are scikit-learn's, its ascent is monotone, and order and repetition of rows do not show."""
+"""Batch EM: its steps are scikit-learn's, it only climbs, and order and repetition of rows do not show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from stream_mix.mixture import FAMILIES, MAXIMUM_LIKELIHOOD, Parameters, Prior, Rows, Spec, learn, parameters, state_hash
+from stream_mix.mixture import (
+    FAMILIES,
+    MAXIMUM_LIKELIHOOD,
+    Parameters,
+    Prior,
+    Rows,
+    Spec,
+    learn,
+    parameters,
+    state_hash,
+)
 from stream_mix.mixture.batch import basis_of, fit, from_parameters, in_basis, merged
 
 KINDS = ("full", "tied", "diag", "spherical")
@@ -22,7 +32,8 @@ KINDS = ("full", "tied", "diag", "spherical")
 
 def clusters(n: int = 500, d: int = 3, k: int = 3, seed: int = 0) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(scale=4.0, size=(k, d))[rng.integers(0, k, n)]
+    centres = rng.normal(scale=4.0, size=(k, d))
+    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + centres[rng.integers(0, k, n)]
     return np.asarray(x * np.logspace(-1, 2, d))
 
 
@@ -80,7 +91,8 @@ def test_without_a_prior_the_likelihood_never_falls(kind: str, missing: float) -
 
 
 def test_spherical_likelihood_never_falls() -> None:
-    assert np.diff(fit(Rows.of(clusters(400)), spec("spherical", 5), max_iter=60, tol=0.0).bounds).min() > -1e-10
+    fitted = fit(Rows.of(clusters(400)), spec("spherical", 5), max_iter=60, tol=0.0)
+    assert np.diff(fitted.bounds).min() > -1e-10
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILIES))
@@ -101,15 +113,16 @@ def test_order_and_repetition_do_not_show(kind: str) -> None:
 VALUES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-300, 1.7e9, float("nan")])
 
 
-@given(arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=VALUES), st.randoms())
-def test_merged_rows_are_the_same_rows(x: NDArray[np.float64], random: object) -> None:
+@given(arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=VALUES))
+def test_merged_rows_are_the_same_rows(x: NDArray[np.float64]) -> None:
     w = np.random.default_rng(len(x)).integers(1, 5, len(x)).astype(float)
     rows, weights = merged(x, w)
     naive: dict[tuple[float | None, ...], float] = {}
     for row, weight in zip(x, w, strict=True):
         key = tuple(None if np.isnan(value) else value + 0.0 for value in row)
         naive[key] = naive.get(key, 0.0) + weight
-    found = {tuple(None if np.isnan(v) else v + 0.0 for v in r): w for r, w in zip(rows, weights, strict=True)}
+    keys = [tuple(None if np.isnan(value) else value + 0.0 for value in row) for row in rows]
+    found = dict(zip(keys, weights, strict=True))
     assert found == naive
     assert len(rows) == len(naive)
     order = np.random.default_rng(0).permutation(len(x))
@@ -128,7 +141,7 @@ def test_clusters_left_empty_are_filled_from_the_furthest_rows() -> None:
 def test_the_start_of_many_rows_is_from_a_sample() -> None:
     x = np.concatenate([np.random.default_rng(i).normal(10.0 * i, 1.0, (8000, 1)) for i in range(3)])
     fitted = fit(Rows.of(x), Spec(3, "full"), max_iter=50, tol=1e-6)
-    assert sorted(parameters(fitted.model).means.ravel().round(1).tolist()) == pytest.approx([0.0, 10.0, 20.0], abs=0.15)
+    assert sorted(parameters(fitted.model).means.ravel()) == pytest.approx([0.0, 10.0, 20.0], abs=0.1)
     assert fitted.model.moments.mass.sum() == pytest.approx(24_000)
 
 
