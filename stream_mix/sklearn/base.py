@@ -71,7 +71,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         """Starts over and fits X (n, d) by sweeps over all rows until `tol` is met.
 
         The order of the rows does not matter, and a row of weight 2 is the row twice. A memory (`half_life`,
-        `time_half_life`, `window`) forgets nothing here; it begins to with the next `partial_fit`.
+        `time_half_life`, `window`) forgets nothing here, only in `partial_fit`.
 
         Warns with ConvergenceWarning where `max_iter` sweeps were not enough. Raises ValueError for too few
         rows.

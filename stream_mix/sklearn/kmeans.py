@@ -80,8 +80,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return f"n_samples={n} should be >= n_clusters={k}."
 
     def _learned(self, x: Array, fitted: Fitted | None) -> None:
-        if not self.model_.warming:
-            self.labels_ = self._nearest(x)[0]
+        self.labels_ = self._nearest(x)[0]
 
     def predict(self, X: Any) -> Ints:
         """Index (n,), from 0, of the nearest centre."""
