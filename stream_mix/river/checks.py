@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 
 from ..mixture import FAMILIES, Forever, HalfLife, Memory, Prior, TimeHalfLife, Window
@@ -19,6 +20,13 @@ def whole(name: str, value: object, least: int) -> int:
     return int(value)
 
 
+def positive(name: str, value: object, unit: str) -> float:
+    """A parameter that is a number of something. Raises ValueError where it is none above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
+        raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
+    return float(value)
+
+
 def memory_of(half_life: float | None, time_half_life: float | None, window: int | None) -> Memory:
     """The memory that at most one of the three parameters asks for. Raises ValueError where two do.
 
@@ -30,9 +38,9 @@ def memory_of(half_life: float | None, time_half_life: float | None, window: int
     if len(chosen) > 1:
         raise ValueError(f"{' and '.join(chosen)} are two memories, expected one or none")
     if half_life is not None:
-        return HalfLife(half_life)
+        return HalfLife(positive("half_life", half_life, "rows"))
     if time_half_life is not None:
-        return TimeHalfLife(time_half_life)
+        return TimeHalfLife(positive("time_half_life", time_half_life, "seconds"))
     return Forever() if window is None else Window(whole("window", window, 1))
 
 
@@ -47,6 +55,6 @@ def covariance_family(covariance_type: str) -> str:
 
 def prior_of(reg_covar: float) -> Prior:
     """The prior with that floor under variances. Raises ValueError where it is no number >= 0."""
-    if not isinstance(reg_covar, Real) or not 0.0 <= reg_covar < float("inf"):
+    if not isinstance(reg_covar, Real) or not 0.0 <= reg_covar < math.inf:
         raise ValueError(f"reg_covar is {reg_covar!r}, expected a finite number >= 0")
     return Prior(reg_covar=float(reg_covar))

@@ -211,7 +211,9 @@ def _pieces(known: Features, names: tuple[Hashable, ...], values: Array) -> Iter
     present = ~np.isnan(values)
     first = {name: int(present[:, i].argmax()) for i, name in enumerate(names) if present[:, i].any()}
     first = {name: row for name, row in first.items() if name not in known.columns}
-    starts = sorted({0, *first.values()}) if len(values) else []
+    if not len(values):
+        return
+    starts = sorted({0, *first.values()})
     for start, stop in zip(starts, [*starts[1:], len(values)], strict=True):
         known = known.plus(name for name, row in first.items() if row == start)
         yield known, slice(start, stop)
