@@ -1,0 +1,41 @@
+"""Fair times: both sides in turn, in one process, and medians."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work) -> float:
+    """How long one call takes, without the garbage collector."""
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    finally:
+        gc.enable()
+
+
+def alternate(sides: Mapping[str, Work], repetitions: int) -> dict[str, list[float]]:
+    """Seconds of each side, in turn, so that what else the machine does meets all of them alike.
+
+    Each side is called once beforehand. The order is turned round every other time.
+    """
+    for work in sides.values():
+        work()
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for repetition in range(repetitions):
+        names = list(sides)
+        for name in names if repetition % 2 == 0 else reversed(names):
+            taken[name].append(seconds(sides[name]))
+    return taken
+
+
+def ratio(theirs: list[float], ours: list[float]) -> float:
+    """How many times faster ours is: the median of the ratios of neighbours in time."""
+    return median(a / b for a, b in zip(theirs, ours, strict=True))
