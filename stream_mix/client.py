@@ -84,7 +84,6 @@ class _Client:
         """Close; a second call does nothing. In another process than the one that made it, nothing is
         touched."""
         if os.getpid() == self._pid and not self._socket.closed:
-            self._socket.disable_monitor()
             self._socket.close()
             self._context.term()
 
@@ -355,9 +354,20 @@ class Subscriber(_Client):
         self._check()
         if self._monitor is not None and self._monitor.poll(round(timeout * 1000)):
             recv_monitor_message(self._monitor)
-            self._socket.disable_monitor()
-            self._monitor = None
+            self._forget_monitor()
         return self._monitor is None
+
+    def _forget_monitor(self) -> None:
+        if self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._monitor = None
+
+    def close(self) -> None:
+        """Close; a second call does nothing."""
+        if os.getpid() == self._pid and not self._socket.closed:
+            self._forget_monitor()
+            super().close()
 
     def receive(self, timeout: float | None = None) -> Published | None:
         """The next message, or None where none came within `timeout` seconds (None: wait for ever)."""

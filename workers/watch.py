@@ -81,7 +81,8 @@ def _assigned(seen: Seen, message: Assignment, now: float) -> Seen:
         rates = ((rates[0][0], rates[0][1] + rates[1][1]), *rates[2:])
     return replace(
         seen, rows=seen.rows + n, offset=message.offset + n, generation=message.generation,
-        counts=total, rates=rates, log_density=density if warm else None, strangest=_strangest(seen, message) if warm else (),
+        counts=total, rates=rates, log_density=density if warm else None,
+        strangest=_strangest(seen, message) if warm else (),
     )  # fmt: skip
 
 

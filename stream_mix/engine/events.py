@@ -96,29 +96,44 @@ class Assigned:
         """Generation that judged the first row."""
         return self.parts[0].generation
 
+    @property
+    def components(self) -> tuple[int, ...] | None:
+        """The components of all rows; None where they changed within the group."""
+        first = self.parts[0].components
+        return first if all(part.components == first for part in self.parts) else None
+
+    @property
+    def p(self) -> npt.NDArray[np.float32] | None:
+        """Responsibilities (n, k) of all rows; None where messages carry none, or components changed."""
+        if not self.responsibilities or self.components is None:
+            return None
+        shares = [part.p for part in self.parts]
+        return (np.concatenate(shares) if len(shares) > 1 else shares[0]).astype(np.float32)
+
+    def generations(self) -> list[int]:
+        """The generation that judged the first row of each frame."""
+        if len(self.parts) == 1:
+            return [self.generation] * len(self.frames)
+        return [self.parts[which].generation for which in self._which()]
+
+    def _which(self) -> list[int]:
+        """The part that each frame's first row is in."""
+        starts = [part.start for part in self.parts]
+        return [bisect_right(starts, first) - 1 for first in self.bounds[:-1]]
+
     def messages(self) -> Iterator[Assignment]:
         """An assignment for each frame; its generation is that of its first row."""
-        parts, bounds = self.parts, self.bounds
-        starts = [part.start for part in parts]
-        components, whole = parts[0].components, None
-        if self.responsibilities and all(part.components == components for part in parts):
-            whole = (np.concatenate([part.p for part in parts]) if len(parts) > 1 else parts[0].p).astype(
-                np.float32
-            )
-        for i, frame in enumerate(self.frames):
+        bounds, components, whole = self.bounds, self.components, self.p
+        for i, (frame, which) in enumerate(zip(self.frames, self._which(), strict=True)):
             first, last = bounds[i], bounds[i + 1]
-            which = bisect_right(starts, first) - 1
-            if whole is not None:
-                p: npt.NDArray[np.float32] | None = whole[first:last]
-            elif self.responsibilities:
-                components, p = self._joined(which, first, last)
-            else:
-                components, p = parts[which].components, None
+            own = components or self.parts[which].components
+            p = None if whole is None else whole[first:last]
+            if components is None and self.responsibilities:
+                own, p = self._joined(which, first, last)
             yield Assignment(
-                self.model, self.offset + first, parts[which].generation, components,
+                self.model, self.offset + first, self.parts[which].generation, own,
                 self.label[first:last], p, self.log_density[first:last], self.outlier[first:last],
-                frame.id, tuple(row.row for row in frame.refused) if frame.refused else (),
-                source=frame.source, seq=frame.seq,
+                frame.id, tuple(row.row for row in frame.refused), source=frame.source, seq=frame.seq,
             )  # fmt: skip
 
     def _joined(self, which: int, first: int, last: int) -> tuple[tuple[int, ...], npt.NDArray[np.float32]]:

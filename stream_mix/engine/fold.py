@@ -9,7 +9,7 @@ piece is judged.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, cast
@@ -183,16 +183,30 @@ def _marks(state: EngineState, run: list[Frame]) -> tuple[dict[str, Mark], int, 
     """The marks after a run of frames, with the frames left out and those that came again."""
     marks = dict(state.marks)
     gaps = duplicates = 0
-    for frame in run:
-        if frame.source is None or frame.seq is None:
-            continue
-        before = marks.pop(frame.source, Mark())
-        marks[frame.source] = after = before.heard(frame.seq)
+    for source, seqs in _by_source(run):
+        before = marks.pop(source, Mark())
+        marks[source] = after = before.heard(*seqs)
         gaps += after.gaps - before.gaps
         duplicates += after.duplicates - before.duplicates
         if len(marks) > MARKS:
             del marks[next(iter(marks))]
     return marks, gaps, duplicates
+
+
+def _by_source(run: list[Frame]) -> Iterator[tuple[str, list[int]]]:
+    """Numbered frames in stretches of one source."""
+    source: str | None = None
+    seqs: list[int] = []
+    for frame in run:
+        if frame.source is None or frame.seq is None:
+            continue
+        if frame.source != source:
+            if source is not None:
+                yield source, seqs
+            source, seqs = frame.source, []
+        seqs.append(frame.seq)
+    if source is not None:
+        yield source, seqs
 
 
 def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[Effect]]:

@@ -58,16 +58,22 @@ class Mark:
     gaps: int = 0
     duplicates: int = 0
 
-    def heard(self, seq: int) -> Mark:
-        """After a further frame. A first frame sets the mark: a source may have begun before this engine did.
+    def heard(self, *seqs: int) -> Mark:
+        """After further frames. A first frame sets the mark: a source may have begun before this engine did.
 
-        >>> Mark().heard(7).heard(9).heard(9)
+        >>> Mark().heard(7, 9, 9)
         Mark(seq=9, frames=3, gaps=1, duplicates=1)
         """
-        missed = seq - self.seq - 1 if self.seq >= 0 else 0
-        if missed < 0:
-            return Mark(self.seq, self.frames + 1, self.gaps, self.duplicates + 1)
-        return Mark(seq, self.frames + 1, self.gaps + missed, self.duplicates)
+        last, gaps, duplicates = self.seq, self.gaps, self.duplicates
+        for seq in seqs:
+            if seq == last + 1 or last < 0:
+                last = seq
+            elif seq > last:
+                gaps += seq - last - 1
+                last = seq
+            else:
+                duplicates += 1
+        return Mark(last, self.frames + len(seqs), gaps, duplicates)
 
 
 @dataclass(frozen=True, slots=True)

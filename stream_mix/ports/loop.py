@@ -8,7 +8,7 @@ nothing that its journal does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,10 @@ import zmq
 
 from ..engine import (
     Ask,
-    Assigned,
     Effect,
     EngineState,
     Event,
     Frames,
-    Publish,
     Refuse,
     Reply,
     Stop,
@@ -36,13 +34,13 @@ from ..protocol import (
     ProtocolError,
     decode_frame,
     decode_query,
-    encode_published,
     encode_reply,
 )
 from .clock import Clock
 from .folding import outputs_of, pack_engine
 from .journal import Journal, JournalFrame
-from .sockets import Sockets, Subscriptions, from_feed, received
+from .publishing import Publisher
+from .sockets import Sockets, from_feed, received
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -65,7 +63,6 @@ class Tally:
 
     rejected: dict[str, int] = field(default_factory=dict)
     groups: int = 0
-    published: int = 0
     queries: int = 0
     checkpoints: int = 0
 
@@ -112,7 +109,7 @@ class Loop:
         self._sockets = sockets
         self._limits = settings.limits.limits()
         self._watch = watch
-        self._listeners = Subscriptions()
+        self._publisher = Publisher(sockets.publish)
         self._checkpoint = state.offset
         self._ticked = -1e9
         self._full = False
@@ -122,6 +119,11 @@ class Loop:
         for socket in (*sockets.ingest, sockets.publish, sockets.query):
             if socket is not None:
                 self._poller.register(socket, zmq.POLLIN)
+
+    @property
+    def published(self) -> int:
+        """Messages published."""
+        return self._publisher.count
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last
@@ -136,14 +138,14 @@ class Loop:
     def _turn(self) -> None:
         ready = dict(self._poller.poll(0 if self._full else IDLE_MS))
         if self._sockets.publish in ready:
-            self._listeners.read(self._sockets.publish)  # type: ignore[arg-type]  # None is never polled
+            self._publisher.read()
         self._take([socket for socket in self._sockets.ingest if socket in ready])
         if self._sockets.query in ready:
             self._questions(self._sockets.query)  # type: ignore[arg-type]  # None is never polled
         now = self.clock.now()
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
-            self._tell(self._step(Tick(now, self.clock.t())))
+            self._publisher.tell(self._step(Tick(now, self.clock.t())))
             self._watch(self)
 
     def _finish(self) -> None:
@@ -155,9 +157,8 @@ class Loop:
         if self.journal is not None:
             self._keep_checkpoint(self.journal)
             self.journal.commit()
-        if self._sockets.publish is not None:
-            self._listeners.read(self._sockets.publish)
-        self._tell(self._step(Stop()))
+        self._publisher.read()
+        self._publisher.tell(self._step(Stop()))
         self._watch(self)
 
     def _step(self, event: Event) -> list[Effect]:
@@ -179,7 +180,7 @@ class Loop:
         for _, code, _, _ in group.letters:
             self.tally.reject(code)
         self.tally.groups += 1
-        self._tell(effects)
+        self._publisher.tell(effects)
 
     def _drain(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
         receive = from_feed if socket is self._sockets.feed else received
@@ -251,22 +252,6 @@ class Loop:
             journal.checkpoint(self.state.offset, pack_engine(self.state))
             self._checkpoint = self.state.offset
             self.tally.checkpoints += 1
-
-    def _tell(self, effects: Iterable[Effect]) -> None:
-        """Publishes, to those who listen; a subscriber that is too slow misses messages and holds up
-        nobody."""
-        socket = self._sockets.publish
-        if socket is None:
-            return
-        for effect in effects:
-            if isinstance(effect, Assigned):
-                if self._listeners.wants(f"assignment/{effect.model}".encode()):
-                    for message in effect.messages():
-                        socket.send_multipart(encode_published(message), zmq.NOBLOCK)
-                    self.tally.published += len(effect.frames)
-            elif isinstance(effect, Publish):
-                socket.send_multipart(encode_published(effect.message), zmq.NOBLOCK)
-                self.tally.published += 1
 
     def _questions(self, socket: zmq.Socket[bytes]) -> None:
         for _ in range(QUESTIONS):

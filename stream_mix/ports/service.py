@@ -120,7 +120,7 @@ class Service:
         self.metrics.show(
             Report(
                 ready=True, status=found.status, offset=loop.state.offset, **counts,
-                groups=tally.groups, published=tally.published, queries=tally.queries,
+                groups=tally.groups, published=loop.published, queries=tally.queries,
                 checkpoints=tally.checkpoints, rejected=dict(tally.rejected),
                 journal_offset=self.journal.next_offset if self.journal else 0,
                 models=found.models, engine=found.engine,

@@ -155,26 +155,3 @@ def _rest(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
     yield socket.recv(zmq.NOBLOCK)
     while socket.get(zmq.RCVMORE):
         yield socket.recv(zmq.NOBLOCK)
-
-
-class Subscriptions:
-    """The topic prefixes that somebody listens to, as an XPUB socket reports them."""
-
-    def __init__(self) -> None:
-        self._prefixes: set[bytes] = set()
-
-    def read(self, socket: zmq.Socket[bytes]) -> None:
-        """Take what came in on the publish socket: subscriptions and their ends; anything else is ignored."""
-        for _ in range(1000):
-            try:
-                said = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            if said[:1] == b"\1":
-                self._prefixes.add(said[1:])
-            elif said[:1] == b"\0":
-                self._prefixes.discard(said[1:])
-
-    def wants(self, topic: bytes) -> bool:
-        """Whether anybody listens to a topic."""
-        return any(map(topic.startswith, self._prefixes))

@@ -2,6 +2,7 @@
 
 from .arrays import pack_array, unpack_array
 from .frames import decode_frame, encode_events, encode_points
+from .groups import encode_assignments
 from .published import decode_published, encode_published, topic
 from .query import decode_query, decode_reply, encode_query, encode_reply
 from .state import pack_state, unpack_state
@@ -13,6 +14,7 @@ __all__ = [
     "decode_published",
     "decode_query",
     "decode_reply",
+    "encode_assignments",
     "encode_events",
     "encode_points",
     "encode_published",

@@ -1,0 +1,58 @@
+"""The sockets' options and what is said when an endpoint cannot be had."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+
+from stream_mix.ports.publishing import Subscriptions
+from stream_mix.ports.sockets import SocketError, open_sockets
+from tests.workers.serving import LOCAL, settings
+
+
+def test_options_that_matter() -> None:
+    sockets = open_sockets(
+        settings(ingest={"push": LOCAL, "subscribe": ["tcp://127.0.0.1:9"], "high_water_mark": 7})
+    )
+    try:
+        assert sockets.push is not None
+        assert sockets.publish is not None
+        assert sockets.query is not None
+        for socket in (*sockets.ingest, sockets.publish, sockets.query):
+            assert socket.get(zmq.LINGER) == 0
+            assert socket.get(zmq.HANDSHAKE_IVL) == 5000
+            assert (socket.get(zmq.HEARTBEAT_IVL), socket.get(zmq.HEARTBEAT_TIMEOUT)) == (2000, 6000)
+            assert socket.get(zmq.TCP_KEEPALIVE) == 1
+        assert [socket.get(zmq.RCVHWM) for socket in sockets.ingest] == [7, 7]
+        assert sockets.push.get(zmq.MAXMSGSIZE) == 2 << 20
+        assert sockets.publish.get(zmq.SNDHWM) == 1000
+        assert sockets.endpoints.keys() == {"push", "publish", "query"}
+    finally:
+        sockets.close()
+
+
+def test_what_cannot_be_bound_leaves_nothing_open() -> None:
+    with pytest.raises(SocketError, match=r"^publish.bind: cannot bind ipc:///no/such/folder/x: "):
+        open_sockets(settings(publish={"bind": "ipc:///no/such/folder/x"}))
+    with pytest.raises(SocketError, match=r"^query.bind: cannot bind tcp://no-such-interface:1"):
+        open_sockets(settings(query={"bind": "tcp://no-such-interface:1"}, security={"allow_insecure": True}))
+
+
+def test_subscriptions_are_known_by_prefix() -> None:
+    context = zmq.Context()
+    publish, ears = context.socket(zmq.XPUB), context.socket(zmq.SUB)
+    port = publish.bind_to_random_port("tcp://127.0.0.1")
+    listeners = Subscriptions()
+    assert not listeners.wants(b"assignment/a")
+    ears.connect(f"tcp://127.0.0.1:{port}")
+    ears.set(zmq.SUBSCRIBE, b"assignment/")
+    assert publish.poll(5000)
+    listeners.read(publish)
+    assert listeners.wants(b"assignment/a")
+    assert not listeners.wants(b"snapshot/a")
+    ears.close(linger=0)
+    assert publish.poll(5000)
+    listeners.read(publish)
+    assert not listeners.wants(b"assignment/a")
+    publish.close(linger=0)
+    context.term()
