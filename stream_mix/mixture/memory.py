@@ -41,8 +41,9 @@ def total(store: Store) -> Moments:
     return reduce(Moments.add, store)
 
 
-def _positive(value: float, name: str, unit: str) -> None:
-    if isinstance(value, bool) or not 0 < value < math.inf:
+def _positive(value: object, name: str, unit: str) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (number and 0 < float(value) < math.inf):  # type: ignore[arg-type]  # a number, by the line above
         raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
 
 

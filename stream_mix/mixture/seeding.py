@@ -18,8 +18,10 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import batch_moments, nearest_moments
+from .chances import draw
+from .em import nearest_moments
 from .families import Family, Parameters, estimate
+from .moves import Reservoir, moved
 from .priors import Prior
 
 EM_STEPS = 10
@@ -57,10 +59,7 @@ def start(
     centres = swap(points, w, centres, rng)
     parameters = estimate(family, nearest_moments(family, centres, points, w, basis), prior)
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (k, 1))
-    for _ in range(EM_STEPS):
-        moments, _ = batch_moments(parameters, z, w, basis, "", known, hard)
-        parameters = estimate(family, moments, prior)
-    return parameters
+    return moved(Reservoir(z, w, basis, family, prior, known, hard), parameters, rng, EM_STEPS)
 
 
 def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator) -> Array:
@@ -68,10 +67,10 @@ def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator)
     distance so far."""
     candidates = 2 + int(math.log(k)) if k > 1 else 1
     centres = np.empty((k, x.shape[1]))
-    centres[0] = x[_draw(w, 1, rng)[0]]
+    centres[0] = x[draw(w, 1, rng)[0]]
     nearest = _squared_distances(x, centres[:1])[:, 0]
     for i in range(1, k):
-        drawn = _draw(w * nearest, candidates, rng)
+        drawn = draw(w * nearest, candidates, rng)
         with_each = np.minimum(nearest[:, None], _squared_distances(x, x[drawn]))
         best = int((w @ with_each).argmin())
         centres[i] = x[drawn[best]]
@@ -106,9 +105,9 @@ def _swapped(x: Array, w: Array, partition: _Partition, rng: np.random.Generator
     k = len(partition.centres)
     # Utility: by how much the error would grow if the centre's rows had to go to their second nearest.
     utility = np.bincount(partition.label, w * (partition.second - partition.nearest), k)
-    removed = _draw(1.0 / np.maximum(utility, 1e-12 * utility.max() + 1e-300), 1, rng)[0]
+    removed = draw(1.0 / np.maximum(utility, 1e-12 * utility.max() + 1e-300), 1, rng)[0]
     centres = partition.centres.copy()
-    centres[removed] = x[_draw(w * partition.nearest, 1, rng)[0]]
+    centres[removed] = x[draw(w * partition.nearest, 1, rng)[0]]
     return centres
 
 
@@ -140,13 +139,3 @@ def _squared_distances(x: Array, centres: Array) -> Array:
     distances += np.square(x).sum(axis=1)[:, None]
     distances += np.square(centres).sum(axis=1)
     return np.maximum(distances, 0.0, out=distances)
-
-
-def _draw(chances: Array, count: int, rng: np.random.Generator) -> Ints:
-    """Row numbers drawn with chances (n,) >= 0; evenly where all are 0."""
-    edges = np.cumsum(chances)
-    u = rng.random(count)
-    if not 0.0 < edges[-1] < np.inf:
-        return np.minimum((u * len(chances)).astype(np.int64), len(chances) - 1)
-    drawn: Ints = np.searchsorted(edges, u * edges[-1], side="right").astype(np.int64)
-    return np.minimum(drawn, len(chances) - 1)

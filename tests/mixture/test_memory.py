@@ -93,3 +93,8 @@ def test_senseless_lengths_are_refused(value: float) -> None:
     for memory, name in ((HalfLife, "half_life"), (TimeHalfLife, "time_half_life"), (Window, "window")):
         with pytest.raises(ValueError, match=name):
             memory(value)
+
+
+def test_a_length_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="half_life is '60'"):
+        HalfLife("60")  # type: ignore[arg-type]  # wrong on purpose

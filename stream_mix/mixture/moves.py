@@ -1,0 +1,96 @@
+"""Moves of components, judged by likelihood: the way out of a start that squared error led astray.
+
+k-means++ and swaps place centres by squared error, which would rather cut a broad cluster, or a feature of
+pure noise, than part two clusters that differ little in it. A move takes away a component that would hardly be
+missed and puts one at a row that is badly explained; after a few steps of EM it is kept if the likelihood rose
+(split-and-merge EM of Ueda et al. 2000, with removal and place drawn by need, as in random swap).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Array
+from .basis import Basis
+from .chances import draw
+from .em import batch_moments, e_step
+from .families import Family, Parameters, estimate
+from .moments import Moments
+from .priors import Prior
+
+_BUDGET = 4e9
+"""Floating-point operations that moves may cost."""
+
+_ROWS = 10
+"""Rows a component below which likelihood cannot tell a better place from a tighter fit."""
+
+_STEPS = 3
+"""Steps of EM that a move is given to show what it is worth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reservoir:
+    """Rows z (n, d) in `basis` with weights w (n,), and all that an EM step over them needs."""
+
+    z: Array
+    w: Array
+    basis: Basis
+    family: Family
+    prior: Prior
+    known: Array
+    hard: bool
+
+    def climb(self, parameters: Parameters, steps: int) -> tuple[Parameters, Moments, float]:
+        """Parameters after `steps` steps of EM; moments and mean log density under those before the last."""
+        for _ in range(steps):
+            moments, log_density = batch_moments(
+                parameters, self.z, self.w, self.basis, "", self.known, self.hard
+            )
+            value = float(self.w @ log_density) / float(self.w.sum())
+            parameters = estimate(self.family, moments, self.prior)
+        return parameters, moments, value
+
+
+def moved(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator, steps: int) -> Parameters:
+    """The parameters after EM, and after all moves that the likelihood of the reservoir speaks for."""
+    k, d = parameters.means.shape
+    current, moments, value = reservoir.climb(parameters, steps)
+    if k == 1 or reservoir.hard or len(reservoir.z) < _ROWS * k:
+        return current
+    width = 11 + d + (d * (d + 1) // 2 if reservoir.family.scatter == "full" else d)
+    affordable = int(_BUDGET / (4.0 * _STEPS * len(reservoir.z) * k * width))
+    # A move must gain more, over all rows, than fitting one component's parameters to noise would.
+    least = reservoir.family.n_parameters(k, d) / k / float(reservoir.w.sum())
+    failures = 0
+    for _ in range(min(3 * k + 12, affordable)):
+        trial, found, gained = reservoir.climb(_move(reservoir, current, rng), _STEPS)
+        if gained > value + least and found.mass.min() >= min(moments.mass.min(), 2.0 * (d + 1)):
+            current, moments, value, failures = trial, found, gained, 0
+        else:
+            failures += 1
+        if failures > k + 6:
+            break
+    return reservoir.climb(current, steps)[0]
+
+
+def _move(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator) -> Parameters:
+    """One component taken away and put at a row of its own."""
+    step = e_step(parameters, reservoir.z)
+    # What the likelihood would lose without each component, all else unchanged: -sum log(1 - p).
+    loss = -(reservoir.w @ np.log1p(-np.minimum(step.p, 1.0 - 1e-12)))
+    removed = int(draw(1.0 / (loss + 1e-3 * loss.mean() + 1e-300), 1, rng)[0])
+    need = reservoir.w if rng.random() < 0.5 else reservoir.w * step.distance
+    at = int(draw(need, 1, rng)[0])
+    row = reservoir.z[at]
+    weights, means = parameters.weights.copy(), parameters.means.copy()
+    host = int(step.label[at])
+    if host != removed:
+        weights[removed] = weights[host] = 0.5 * weights[host]
+    means[removed] = np.where(np.isnan(row), means[host], row)
+    covariances = parameters.covariances
+    if reservoir.family.scatter != "tied":
+        covariances = covariances.copy()
+        covariances[removed] = 0.5 * covariances[host]
+    return Parameters(reservoir.family, weights / weights.sum(), means, covariances)
