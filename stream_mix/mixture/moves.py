@@ -1,9 +1,9 @@
 """Moves of components, judged by likelihood: the way out of a start that squared error led astray.
 
 k-means++ and swaps place centres by squared error, which would rather cut a broad cluster, or a feature of
-pure noise, than part two clusters that differ little in it. A move takes away a component that would hardly be
-missed and puts one at a row that is badly explained; after a few steps of EM it is kept if the likelihood rose
-(split-and-merge EM of Ueda et al. 2000, with removal and place drawn by need, as in random swap).
+pure noise, than part two clusters that differ little in it. A move takes away a component that would hardly
+be missed and puts one at a row that is badly explained; after a few steps of EM it is kept if the likelihood
+rose (split-and-merge EM of Ueda et al. 2000, with removal and place drawn by need, as in random swap).
 """
 
 from __future__ import annotations
