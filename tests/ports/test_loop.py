@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -303,3 +304,25 @@ def test_the_engine_needs_no_more_than_this() -> None:
     code = f"import stream_mix.workers.engine, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_frames_of_a_producer_that_is_gone_are_all_taken() -> None:
+    """What a producer left behind is taken, however late; a ping to it would lose what the system holds."""
+    context = zmq.Context()
+    config = settings(ingest={"high_water_mark": 10})
+    with Service(config) as service:
+        push = context.socket(zmq.PUSH)
+        push.set(zmq.SNDHWM, 10)
+        push.connect(service.sockets.endpoints["push"])
+        frame = encode_points(rows(1))
+        for _ in range(3000):
+            push.send(frame)
+        push.close(linger=5000)
+        context.term()
+        # Longer than a ping's interval passes before the loop even begins.
+        waited = threading.Event().wait(2.5)
+        assert not waited
+        worker = threading.Thread(target=service.run, args=(lambda: service.loop.state.offset >= 3000,))
+        worker.start()
+        worker.join(20.0)
+        assert service.state.offset == 3000

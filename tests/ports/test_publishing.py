@@ -19,8 +19,8 @@ def test_a_group_is_encoded_as_its_messages_are(sizes: list[int], responsibiliti
         encode_points(rows(n, seed=i), source="s" if i % 2 else None, seq=i, id=list(range(n)) if i % 3 else None)
         for i, n in enumerate(sizes)
     ]
-    bad = encode_events([{"x": {"f0": 1.0}}, {"x": {"f0": 2.0}}])
-    frames.append(bad.replace(b"\xcb@\x00\x00\x00\x00\x00\x00\x00", b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"))
+    two, infinity = b"\xcb@\x00\x00\x00\x00\x00\x00\x00", b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"
+    frames.append(encode_events([{"x": {"f0": 1.0}}, {"x": {"f0": 2.0}}]).replace(two, infinity))
     plan = Plan({"m": Spec(n_components=2, family="diag", batch_size=16)}, responsibilities=responsibilities)
     _, effects = step(new(plan), Frames(tuple(map(decode_frame, frames))))
     said = [effect for effect in effects if isinstance(effect, Assigned)]
