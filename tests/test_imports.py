@@ -27,7 +27,8 @@ MAY = {
     "sklearn": {"mixture", "features"},
     "workers": SERVICE | {"client"},
     "pytest_plugin": SERVICE | {"client", "workers"},
-    "cli": SERVICE | {"client", "workers", "river", "sklearn"},
+    "demo": SERVICE | {"client", "workers", "river", "sklearn"},
+    "cli": SERVICE | {"client", "workers", "river", "sklearn", "demo"},
 }
 # No sockets, files, clocks, logging, and no randomness but a generator that was handed in.
 WORLD = {
