@@ -16,7 +16,9 @@ from tests.workers.serving import rows
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.booleans())
 def test_a_group_is_encoded_as_its_messages_are(sizes: list[int], responsibilities: bool) -> None:
     frames = [
-        encode_points(rows(n, seed=i), source="s" if i % 2 else None, seq=i, id=list(range(n)) if i % 3 else None)
+        encode_points(
+            rows(n, seed=i), source="s" if i % 2 else None, seq=i, id=list(range(n)) if i % 3 else None
+        )
         for i, n in enumerate(sizes)
     ]
     two, infinity = b"\xcb@\x00\x00\x00\x00\x00\x00\x00", b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"
