@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from stream_mix.engine import Assigned, Frames, Plan, new, step
 from stream_mix.mixture import Spec
 from stream_mix.ports.publishing import encoded
-from stream_mix.protocol import decode_frame, encode_events, encode_points, encode_published
+from stream_mix.protocol import (
+    Change,
+    decode_frame,
+    decode_published,
+    encode_events,
+    encode_points,
+    encode_published,
+)
 from tests.workers.serving import rows
 
 
@@ -29,3 +36,8 @@ def test_a_group_is_encoded_as_its_messages_are(sizes: list[int], responsibiliti
     bodies = [body for effect in said for body in encoded(effect)]
     assert bodies == [encode_published(message)[1] for effect in said for message in effect.messages()]
     assert len(bodies) == len(sizes) + 1
+
+
+def test_a_change_of_the_whole_model_reaches_its_reader() -> None:
+    change = Change("m", 5, None, "rebased", -1)
+    assert decode_published(encode_published(change)) == change

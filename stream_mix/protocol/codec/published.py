@@ -149,7 +149,7 @@ def _take_change(body: Map) -> Change:
         raise ProtocolError("value", f"change: expected one of {known}, got {show(change)}")
     return Change(
         text(body, "model"), natural(body, "offset"), number_or_none(body, "t"), change,
-        natural(body, "component"), integers(body, "from"),
+        natural(body, "component", least=-1), integers(body, "from"),
     )
 
 
