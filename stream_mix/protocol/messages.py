@@ -129,7 +129,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A component was born, split, merged, died or drifted, or (component -1) the basis moved, at `offset`."""
+    """A component was born, split, merged, died, drifted, or (component -1) the basis moved, at `offset`."""
 
     model: str
     offset: int
