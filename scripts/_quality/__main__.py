@@ -77,7 +77,7 @@ def main() -> int:
         if tty:
             print("\r\x1b[K", end="", file=sys.stderr)
         header, rows = _tables(family, result)
-        head = [family.title, f"data: {source}; {seeds} seeds", *family.notes]
+        head = [family.title, f"data: {source}; {seeds} seed{'s' * (seeds > 1)}", *family.notes]
         missed += result.missed
         report[family.name] = {
             "source": source, "seeds": seeds, "records": result.records, "missed": result.missed
