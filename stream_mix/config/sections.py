@@ -132,7 +132,7 @@ class Journal(Section):
     """checkpoints kept"""
     record_outputs: Truth = True
     """keep what was published too, for `replay --verify`; false: about half the size"""
-    commit_frames: Count = 64
+    commit_frames: Count = 512
     """a commit after so many frames,"""
     commit_bytes: Count = 4 << 20
     """or so many bytes,"""
