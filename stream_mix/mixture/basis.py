@@ -62,8 +62,10 @@ class Basis:
         return cls(np.where(known, reference + shift, np.nan), np.where(usable, scale, 1.0))
 
     def forward(self, x: Array) -> Array:
-        """Data x (n, d) in this basis; missing stays NaN."""
-        return (x - self.origin) / self.scale
+        """Data x (n, d) in this basis, stored feature by feature as kernels read it; missing stays NaN."""
+        columns = np.subtract(x.T, self.origin[:, None], order="C")
+        columns /= self.scale[:, None]
+        return columns.T
 
     def backward(self, z: Array) -> Array:
         """Points z (n, d) of this basis in the data's units."""

@@ -106,15 +106,15 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return label, squared[np.arange(len(x)), label]
 
     def _squared_distances(self, x: Array) -> Array:
-        """(n, k), from differences in the model's basis, where an offset of the data costs no digits."""
+        """(n, k), over the observed features, in the model's basis, where an offset of the data costs no digits."""
         model = self.model_
-        z = model.basis.forward(x)
-        out = np.empty((len(z), model.k))
-        for k, centre in enumerate(model.parameters.means):
-            delta = np.nan_to_num(z - centre, copy=False)
-            out[:, k] = np.einsum("ij,ij->i", delta, delta)
-        out *= model.basis.scale[0] ** 2
-        return out
+        z, centres = model.basis.forward(x), model.parameters.means
+        observed = ~np.isnan(z)
+        z = np.where(observed, z, 0.0)
+        lengths = np.square(centres).sum(axis=1) if observed.all() else observed @ np.square(centres).T
+        out = np.square(z).sum(axis=1)[:, None] - 2.0 * (z @ centres.T) + lengths
+        squared: Array = np.maximum(out, 0.0) * model.basis.scale[0] ** 2
+        return squared
 
     @property
     def _n_features_out(self) -> int:
