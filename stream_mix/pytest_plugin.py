@@ -107,10 +107,12 @@ def _of_model(
     name: str, want: Mapping[str, Any], got: Mapping[str, Any], tolerance: float, lines: list[str]
 ) -> None:
     for key in {**want, **got}:
-        a, b = want.get(key), got.get(key)
-        components = want.get("components")
-        each = key in _BY_COMPONENT and isinstance(a, list) and isinstance(b, list) and components is not None
-        if each and len(a) == len(b) == len(components) and components == got.get("components"):
+        a: Any = want.get(key)
+        b: Any = got.get(key)
+        components: Any = want.get("components")
+        same = isinstance(components, list) and components == got.get("components")
+        lists = isinstance(a, list) and isinstance(b, list)
+        if key in _BY_COMPONENT and same and lists and len(a) == len(b) == len(components):
             for component, x, y in zip(components, a, b, strict=True):
                 _values(f"{name}, component {component}, {key}", x, y, tolerance, lines)
         else:

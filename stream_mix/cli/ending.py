@@ -26,6 +26,13 @@ class Commands(TyperGroup):
         extra["standalone_mode"] = False
         sys.exit(ended(lambda: super(Commands, self).main(*args, **extra)))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; where the reader of its output has gone, that is an end like any other."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return _unheard()
+
 
 def ended(work: Callable[[], Any]) -> int:
     """The exit code of `work`, which returns one or None; what went wrong is one line on standard error."""
@@ -35,9 +42,7 @@ def ended(work: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain when it flushes what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return _unheard()
     except Exception as error:
         code, line = explained(error)
         if line:
@@ -71,6 +76,12 @@ def explained(error: Exception) -> tuple[int, str]:
     return BUG, _one_line(
         f"a bug of stream_mix: {type(error).__name__}: {error} ({place}); STREAMMIX_TRACEBACK=1 shows more"
     )
+
+
+def _unheard() -> int:
+    """Whoever read the output has seen enough; Python would complain when it flushes what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
 
 
 def complain(line: str, word: str = "error") -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 GROUP_SECONDS, GROUP_FRAMES, GROUP_BYTES = 0.005, 512, 4 << 20
 """Bounds of what is committed together."""
 IDLE_MS = 50
+LAST_SECONDS = 0.5
+"""How long the end goes on taking what had arrived."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def record(
@@ -52,8 +58,8 @@ def record(
 ) -> int:
     """Record a stream into a journal without learning from it; `replay --config` learns from it later.
 
-    Frames that are none are kept as dead letters with the reason. SIGTERM and Ctrl-C end it with all that
-    came in committed.
+    Frames that are none are kept as dead letters with the reason. Ctrl-C and SIGTERM end it, cleanly and with
+    exit code 0, when all that came in is committed.
     """
     from stream_mix import __version__
     from stream_mix.config import from_text
@@ -61,43 +67,34 @@ def record(
     from stream_mix.ports.sockets import open_sockets
 
     settings = from_text(_settings(push, subscribe or [], topic or [""], durability), "record")
-    before = signal.signal(signal.SIGTERM, _interrupt)
     tally = {"rows": 0, "frames": 0, "refused": 0}
-    interrupted: BaseException | None = None
-    sockets = open_sockets(settings)
+    stopping: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: stopping.append(n)) for number in SIGNALS}
     try:
-        with Journal.open(out, durability=durability, meta={"stream_mix": __version__}) as journal:
+        with (
+            closing(open_sockets(settings)) as sockets,
+            Journal.open(out, durability=durability, meta={"stream_mix": __version__}) as journal,
+        ):
             where = [f"{key} {endpoint}" for key, endpoint in sockets.endpoints.items()]
             where += [f"subscribe {endpoint}" for endpoint in subscribe or []]
-            if not json:
-                print(f"recording {', '.join(where)} to {out}", flush=True)
-            try:
-                _take_all(sockets, journal, settings.limits.limits(), tally, seconds, rows)
-            except _Stopped:
-                interrupted = None
-            except KeyboardInterrupt as error:
-                interrupted = error
+            print(f"recording {', '.join(where)} to {out}", file=sys.stderr, flush=True)
+            until = None if seconds is None else time.monotonic() + seconds
+            _take_all(sockets, journal, settings.limits.limits(), tally, rows, lambda: _over(stopping, until))
             journal.commit()
             offset = journal.next_offset
     finally:
-        sockets.close()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if json:
         print_json({**tally, "offset": offset})
     else:
-        said = f"{tally['rows']} rows in {tally['frames']} frames recorded, {tally['refused']} frames refused"
-        print(f"{said}; offset {offset}", flush=True)
-    if interrupted is not None:
-        raise interrupted
+        said = f"{tally['rows']} rows in {tally['frames']} frames recorded"
+        print(f"{said}, {tally['refused']} frames refused; offset {offset}", flush=True)
     return OK
 
 
-class _Stopped(BaseException):
-    """SIGTERM came."""
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise _Stopped
+def _over(stopping: list[int], until: float | None) -> bool:
+    return bool(stopping) or (until is not None and time.monotonic() >= until)
 
 
 def _settings(push: str | None, subscribe: list[str], topics: list[str], durability: str) -> str:
@@ -122,22 +119,27 @@ def _take_all(
     journal: Journal,
     limits: Limits,
     tally: dict[str, int],
-    seconds: float | None,
     rows: int | None,
+    over: Callable[[], bool],
 ) -> None:
-    """Take groups of frames and commit each, until it is time to end."""
+    """Take groups of frames and commit each, until it is time to end; then what had arrived before."""
     import zmq
 
     poller = zmq.Poller()
     for socket in sockets.ingest:
         poller.register(socket, zmq.POLLIN)
-    until = None if seconds is None else time.monotonic() + seconds
+    end: float | None = None
     with progress("recording", rows) as tell:
-        while (until is None or time.monotonic() < until) and (rows is None or tally["rows"] < rows):
-            for socket, _ in poller.poll(IDLE_MS):
+        while rows is None or tally["rows"] < rows:
+            if end is None and over():
+                end = time.monotonic() + LAST_SECONDS
+            ready = poller.poll(IDLE_MS if end is None else 0)
+            for socket, _ in ready:
                 _take_group(sockets, socket, journal, limits, tally, rows)
             journal.commit()
             tell(tally["rows"])
+            if end is not None and (not ready or time.monotonic() > end):
+                return
 
 
 def _take_group(

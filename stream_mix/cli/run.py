@@ -23,7 +23,9 @@ def run(
         bool, typer.Option("--check", help="Only read the configuration; 0 if it is sound.")
     ] = False,
 ) -> int:
-    """Run an engine: rows in, soft clusters out, until Ctrl-C or SIGTERM; then keep its state and end.
+    """Run an engine: rows in, soft clusters out, until Ctrl-C or SIGTERM.
+
+    Either ends it cleanly, with its state kept, and with exit code 0.
 
     Every key can also be set in the environment: STREAM_MIX_ENGINE__NAME is name of [engine].
     """

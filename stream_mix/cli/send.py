@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +47,11 @@ class LeftOut:
             print("left out: more rows, counted only", file=sys.stderr)
 
 
+def live(file: str) -> bool:
+    """Whether rows come one by one, from a pipe or a terminal, and not from a file."""
+    return file == "-" and not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+
+
 def send(
     file: Table,
     to: Annotated[str, typer.Option(help="Push endpoint of the engine.")] = PUSH,
@@ -58,7 +65,10 @@ def send(
     rate: Annotated[
         float | None, typer.Option(help="Rows per second; by default as fast as they are taken.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Rows in one frame, at most.")] = 256,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows in one frame; 256, and 1 from a pipe, whose rows do not wait."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
     source: SourceName = None,
     timeout: Timeout = 5.0,
@@ -71,6 +81,7 @@ def send(
     """
     from stream_mix.workers import feed
 
+    batch = batch or (1 if live(file) else 256)
     with progress("sending", limit) as tell:
         fed = feed.run(
             file, endpoint=to, source=source, format=format, time_column=time, weight=weight, id=id,
