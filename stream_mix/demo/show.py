@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,14 +56,14 @@ def run(out: Path, *, seconds: float = 8.0, picture: bool = True, compare: bool 
     if picture:
         import matplotlib.figure  # noqa: F401  # a missing one is said before anything else
     config, journal = configure(out)
-    with _peers(compare) as peers:
+    with _peers() if compare else nullcontext() as peers:
         stream = shuttle()
         print(opening(stream))
         with running(config) as endpoints:
             print(f"engine: stream-mix run {config}, listening at {endpoints['push']}", flush=True)
             seen = _streamed(stream, endpoints, seconds, console)
             judged = [_judged(stream, endpoints["query"], name) for name in (NAMES[COARSE], NAMES[FINE])]
-        results, kmeans = _told(peers)
+        results, kmeans = ([], None) if peers is None else peers.results()
     _table(
         console, [_ours(journal, stream, k, found) for k, found in zip(NAMES, judged, strict=True)] + results
     )
@@ -136,45 +137,50 @@ def _ours(journal: Path, stream: Stream, k: int, found: Judged) -> Line:
     return {"name": name, "k": k, "rand_index": index, "log_likelihood": mean, "seconds": seconds}
 
 
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The other methods at work; their output goes to a file, as a pipe that nobody reads would hold them up."""
+
+    process: subprocess.Popen[bytes]
+    out: IO[bytes]
+
+    def results(self) -> tuple[list[Line], npt.NDArray[np.int64]]:
+        """What they came to, and the labels of our k-means. Waits until they are done; raises DemoError."""
+        if self.process.poll() is None:
+            print("the other libraries are still learning ...", flush=True)
+        code = self.process.wait()
+        self.out.seek(0)
+        lines = self.out.read().decode().strip().splitlines() or ["it said nothing"]
+        if code and "No module named 'sklearn'" in lines[-1]:
+            raise DemoError(
+                "the comparison needs scikit-learn: pip install 'stream_mix[demo]', or --no-compare"
+            )
+        if code:
+            raise DemoError(f"the comparison failed: {lines[-1]}")
+        results = [json.loads(line) for line in lines]
+        return results, np.array(results[0]["labels"], dtype=np.int64)
+
+
 @contextmanager
-def _peers(wanted: bool) -> Iterator[subprocess.Popen[str] | None]:
-    """The other methods, at work beside the stream in a process of their own, on one thread."""
-    if not wanted:
-        yield None
-        return
+def _peers() -> Iterator[Peers]:
+    """The other methods beside the stream, in a process of their own, on one thread."""
     one = {
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
         "PYTHONHASHSEED": "0",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stream_mix.demo.peers"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **one}, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        if process.returncode is None:
-            process.communicate()
-
-
-def _told(process: subprocess.Popen[str] | None) -> tuple[list[Line], npt.NDArray[np.int64] | None]:
-    """What the other methods came to, and the labels of our k-means."""
-    if process is None:
-        return [], None
-    out, err = process.communicate()
-    if process.returncode:
-        last = (err.strip().splitlines() or ["it said nothing"])[-1]
-        if "No module named 'sklearn'" in last:
-            raise DemoError(
-                "the comparison needs scikit-learn: pip install 'stream_mix[demo]', or --no-compare"
-            )
-        raise DemoError(f"the comparison failed: {last}")
-    lines = [json.loads(line) for line in out.splitlines()]
-    return lines, np.array(lines[0]["labels"], dtype=np.int64)
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stream_mix.demo.peers"],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **one},
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield Peers(process, out)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _table(console: Console, lines: list[Line]) -> None:
