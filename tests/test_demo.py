@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,3 +203,17 @@ def test_it_can_do_without_picture_and_comparison(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "River DBSTREAM" not in done.stdout
     assert not list((tmp_path / "d").glob("*.png"))
+
+
+def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
+    command = [*COMMAND, "demo", "--out", tmp_path / "d", "--seconds", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running_demo:
+        assert running_demo.stdout is not None
+        while not running_demo.stdout.readline().startswith("engine: "):
+            assert running_demo.poll() is None
+        children = psutil.Process(running_demo.pid).children(recursive=True)
+        assert len(children) == 2
+        running_demo.send_signal(signal.SIGINT)
+        _, said = running_demo.communicate(timeout=20)
+    assert (running_demo.returncode, said) == (130, "")
+    assert not any(child.is_running() for child in children)

@@ -137,6 +137,7 @@ METHODS: tuple[tuple[str, int | None, int, Learn], ...] = (
     ("stream_mix KMeans", FINE, 1, _ours(FINE)),
     ("stream_mix KMeans", COARSE, 1, _ours(COARSE)),
     ("stream_mix KMeans, not scaled", COARSE, 1, _ours(COARSE, raw=True)),
+    ("stream_mix KMeans, not scaled", FINE, 1, _ours(FINE, raw=True)),
     ("scikit-learn MiniBatchKMeans", COARSE, 3, _mini_batch(COARSE)),
     ("scikit-learn MiniBatchKMeans", FINE, 3, _mini_batch(FINE)),
     ("River KMeans", COARSE, 3, _river_k_means(COARSE)),

@@ -139,7 +139,7 @@ def _ours(journal: Path, stream: Stream, k: int, found: Judged) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The other methods at work; their output goes to a file, as a pipe that nobody reads would hold them up."""
+    """The other methods at work; their output goes to a file, as a pipe that nobody reads stops them."""
 
     process: subprocess.Popen[bytes]
     out: IO[bytes]
@@ -164,12 +164,8 @@ class Peers:
 @contextmanager
 def _peers() -> Iterator[Peers]:
     """The other methods beside the stream, in a process of their own, on one thread."""
-    one = {
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONWARNINGS": "ignore",
-        "PYTHONHASHSEED": "0",
-    }
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    one["PYTHONHASHSEED"] = "0"  # River's KMeans draws its centres in the order of a set of names
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "stream_mix.demo.peers"],

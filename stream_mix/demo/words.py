@@ -33,8 +33,8 @@ def opening(stream: Stream) -> str:
     return f"""\
 {n:,} rows of {d} sensors of a NASA shuttle, as River ships them; {bad:,} are labelled anomalies, which is
 kept from all learners. Why these: most anomalies lie in one long thin cluster, and sensors jump by thousands;
-a full mixture takes the rows as they are and gathers all anomalies in one component, where k-means on the
-same rows finds nothing."""
+a full mixture takes the rows as they are and with K = 2 gathers all anomalies in one component, where k-means
+on the same rows finds nothing."""
 
 
 def command() -> str:
