@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..mixture import Change as Learnt
-from ..mixture import Rows, learn, posterior, rows_until_batch
+from ..mixture import Model, Posterior, Rows, judge_batch, learn, posterior, rows_until_batch
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
 from ..protocol.messages import ChangeKind
 from .events import Array, Ask, Assigned, Effect, Event, Frames, Part, Publish, Refuse, Reply, Stop, Tick
@@ -116,9 +116,8 @@ class _Said:
         self.densities: list[Array] = []
         self.outliers: list[Array] = []
 
-    def judge(self, learner: Learner, start: int, x: Array) -> None:
-        found = posterior(learner.border, x)
-        self.parts.append(Part(start, learner.border.generation, learner.border.components, found.p))
+    def take(self, border: Model, start: int, found: Posterior) -> None:
+        self.parts.append(Part(start, border.generation, border.components, found.p))
         self.labels.append(found.label)
         self.densities.append(found.log_density)
         self.outliers.append(found.outlier)
@@ -164,11 +163,16 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
         room = rows_until_batch(learner.border) - sum(map(len, waiting))
         stop = min(n, start + room)
         piece = rows[start:stop]
-        said.judge(learner, start, piece.x)
         if stop - start < room:
+            said.take(learner.border, start, posterior(learner.border, piece.x))
             # A copy: a view would hold on to the whole group.
             return replace(learner, waiting=(*waiting, piece.copy()))
-        border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
+        if len(piece) == learner.border.spec.batch_size:
+            border, done, found = judge_batch(learner.border, piece)
+        else:
+            found = posterior(learner.border, piece.x)
+            border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
+        said.take(learner.border, start, found)
         learner = news.learned(learner, Learner(border, (), learner.shown), done.changes)
         start = stop
     return learner

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from .arrays import Array, Bools, Ints
 from .basis import Basis
 from .families import Family, Parameters
-from .kernels import Natural, Sums, accumulate
-from .kernels import posterior as kernel_posterior
+from .kernels import Natural, Sums, Told, accumulate, posterior
 from .moments import Moments
 from .scatter import SCATTERS
 
@@ -28,18 +27,6 @@ SWEEP_ROWS = 1 << 14
 _NO_MASS = 1e-100
 """A component with less than this in a batch took no part in it; its mean there would be noise divided by
 nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class EStep:
-    """Responsibilities p (n, k), index of the likeliest component (n,), log density (n,) in the basis,
-    squared Mahalanobis distance to that component (n,), and number of observed features (n,)."""
-
-    p: Array
-    label: Ints
-    log_density: Array
-    distance: Array
-    observed: Ints
 
 
 def has_missing(z: Array) -> bool:
@@ -62,22 +49,24 @@ def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
         yield observed[first[group]], np.flatnonzero(inverse == group)
 
 
-def e_step(parameters: Parameters, z: Array) -> EStep:
-    """Responsibilities and densities of rows z (n, d) of the basis; a row with nothing observed gets the
-    weights and density 1."""
-    n, d = z.shape
+def e_step(parameters: Parameters, z: Array) -> Told:
+    """Responsibilities and densities of rows z (n, d) of the basis.
+
+    A row with nothing observed gets the weights and density 1.
+    """
     if not has_missing(z):
-        return EStep(*kernel_posterior(z, parameters.natural), np.full(n, d, dtype=np.int64))
-    p = np.empty((n, len(parameters.weights)))
-    log_density, distance = np.empty(n), np.empty(n)
-    label, count = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        return posterior(z, parameters.natural)
+    told = Told.blank(len(z), len(parameters.weights))
     for observed, rows in patterns(z):
-        part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
-        p[rows], label[rows], log_density[rows], distance[rows] = kernel_posterior(
-            part, parameters.marginal(observed)
-        )
-        count[rows] = observed.sum()
-    return EStep(p, label, log_density, distance, count)
+        part = posterior(_part(z, observed, rows), parameters.marginal(observed))
+        told.p[rows], told.label[rows] = part.p, part.label
+        told.log_density[rows], told.distance[rows] = part.log_density, part.distance
+    return told
+
+
+def _part(z: Array, observed: Bools, rows: Ints) -> Array:
+    """The observed features of some rows."""
+    return np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
 
 
 def batch_moments(
@@ -86,27 +75,29 @@ def batch_moments(
     w: Array | None,
     basis: Basis,
     lineage: str,
-    known: Array,
+    known: Array | None,
     hard: bool = False,
+    told: Told | None = None,
 ) -> tuple[Moments, Array]:
     """The moments of rows z (n, d) with weights w (n,) under the mixture's own responsibilities, and their
     log densities (n,).
 
-    `known` (k, d) is how far each component knows each feature, 0 to 1: an imputed value counts only as far
-    as that, since what was never observed must not be learned from itself.
+    `known` (k, d) is how far each component knows each feature, 0 to 1, or None where all is known: an
+    imputed value counts only as far as that, since what was never observed must not be learned from itself.
+    With `told`, and nothing missing, it is filled in as `e_step` would.
     """
     kind = parameters.family.scatter
     blank = Moments.zeros(kind, basis, len(parameters.weights), lineage)
     if not has_missing(z):
-        sums = accumulate(z, w, parameters.natural, hard)
-        return replace(_centred(blank, sums), rows=len(z)), sums.log_density
+        sums = accumulate(z, w, parameters.natural, hard, told)
+        return _centred(blank, sums, len(z)), sums.log_density
     log_density = np.empty(len(z))
     moments = blank
     for observed, rows in patterns(z):
-        part = np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
-        sums = accumulate(part, None if w is None else w[rows], parameters.marginal(observed), hard)
+        weights = None if w is None else w[rows]
+        sums = accumulate(_part(z, observed, rows), weights, parameters.marginal(observed), hard)
         log_density[rows] = sums.log_density
-        moments = moments.add(_lifted(_centred(blank, sums), blank, observed, parameters, known))
+        moments = moments.add(_lifted(_centred(blank, sums, len(rows)), blank, observed, parameters, known))
     return replace(moments, rows=len(z)), log_density
 
 
@@ -143,25 +134,31 @@ def nearest_moments(family: Family, centres: Array, z: Array, w: Array, basis: B
     k, d = centres.shape
     identity = SCATTERS[family.scatter].identity(k, d)
     natural = Natural.of(family.scatter, np.full(k, -math.log(k)), centres, identity)
-    moments = _centred(Moments.zeros(family.scatter, basis, k), accumulate(z, w, natural, hard=True))
-    return replace(moments, mean=np.where(moments.seen > 0, moments.mean, centres), rows=len(z))
+    blank = Moments.zeros(family.scatter, basis, k)
+    moments = _centred(blank, accumulate(z, w, natural, hard=True), len(z))
+    return replace(moments, mean=np.where(moments.seen > 0, moments.mean, centres))
 
 
-def _centred(blank: Moments, sums: Sums) -> Moments:
+def _centred(blank: Moments, sums: Sums, rows: int) -> Moments:
     """Centred moments from a kernel's raw sums; they have as many features as the rows that were summed."""
     present = sums.mass > _NO_MASS
-    mass = np.where(present, sums.mass, 0.0)
-    divisor = np.where(present, sums.mass, 1.0)[:, None]
-    first = np.where(present[:, None], sums.first, 0.0)
-    mean = np.where(present[:, None], sums.origin + first / divisor, 0.0)
+    mass, first = sums.mass, sums.first
+    if not present.all():
+        mass, first = np.where(present, mass, 0.0), np.where(present[:, None], first, 0.0)
+    divisor = np.where(present, mass, 1.0)[:, None]
+    mean = sums.origin + first / divisor
+    if not present.all():
+        mean[~present] = 0.0
     scatter = sums.second - blank.shape_of_scatter.between(first / np.sqrt(divisor))
     if blank.kind == "diag":
-        scatter = np.maximum(scatter, 0.0)
+        np.maximum(scatter, 0.0, out=scatter)
     seen = np.repeat(mass[:, None], mean.shape[1], axis=1)
-    return replace(blank, mass=mass, seen=seen, mean=mean, scatter=scatter)
+    return Moments(blank.kind, blank.basis, blank.lineage, mass, seen, mean, scatter, rows)
 
 
-def _lifted(part: Moments, blank: Moments, observed: Bools, parameters: Parameters, known: Array) -> Moments:
+def _lifted(
+    part: Moments, blank: Moments, observed: Bools, parameters: Parameters, known: Array | None
+) -> Moments:
     """Moments of the observed features (d,) alone as moments of all features."""
     if blank.kind != "diag":
         return _impute(blank, part.mass, part.mean, part.scatter, observed, parameters, known)
@@ -179,7 +176,7 @@ def _impute(
     scatter: Array,
     observed: Bools,
     parameters: Parameters,
-    known: Array,
+    known: Array | None,
 ) -> Moments:
     """Lifts moments of the observed features o to all, with the conditional mean and covariance of the
     missing ones m.
@@ -205,7 +202,7 @@ def _impute(
     whole[..., o[:, None], m] = np.swapaxes(across, -1, -2)
     spread = mass.sum() if tied else mass[:, None, None]
     whole[..., m[:, None], m] = across @ np.swapaxes(to_missing, -1, -2) + spread * conditional
-    share = np.where(observed, 1.0, known)
+    share = np.where(observed, 1.0, 1.0 if known is None else known)
     seen = mass[:, None] * share
     common = seen.sum(axis=0) / max(float(mass.sum()), _NO_MASS) if tied else share
     root = np.sqrt(common)

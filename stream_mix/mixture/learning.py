@@ -15,10 +15,11 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import batch_moments, e_step
+from .em import batch_moments, e_step, has_missing
 from .families import Parameters
+from .kernels import Told
 from .memory import Store, total
-from .model import Model, data_log_density
+from .model import Model, Posterior, data_log_density, posterior, said
 from .rows import Rows
 from .seeding import start
 
@@ -78,6 +79,24 @@ def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
     return replace(model, pending=waiting[full:].copy()), done
 
 
+def judge_batch(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
+    """`posterior` of rows that are exactly the next batch, then `learn`: the same bits, in one visit.
+
+    Raises ValueError where rows wait already, or where these are not `batch_size` many.
+    """
+    if len(model.pending) or len(rows) != model.spec.batch_size:
+        raise ValueError(
+            f"judge_batch: {len(model.pending)} rows wait and {len(rows)} came, expected none and"
+            f" {model.spec.batch_size}"
+        )
+    if model.next_start or has_missing(rows.x) or np.isnan(model.basis.origin).any():
+        found = posterior(model, rows.x)
+        return *learn(model, rows), found
+    told = Told.blank(len(rows), model.k)
+    after, done = _step(model, rows, model.learned, told)
+    return after, done, said(model, model.basis.forward(rows.x), told)
+
+
 def flush(model: Model) -> tuple[Model, Learned]:
     """Learns the rows that wait, as a batch shorter than `batch_size`."""
     if not len(model.pending):
@@ -119,36 +138,40 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         born = tuple(Change("born", component, (), offset) for component in model.components)
         return _start(model, learned), Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
-    model, gained = _with_evidence(model, rows, z, e_step(model.parameters, z).log_density)
-    return _start(model, learned), Learned(len(rows), 1, gained)
+    evidence, gained = _evidence(model, rows, z, e_step(model.parameters, z).log_density)
+    return replace(_start(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
 
 
-def _with_evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[Model, float]:
-    """Takes the log densities (n,) that rows had before they were learned into the running mean."""
+def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:
+    """The running sums with the log densities (n,) that rows had before learning; and what they add."""
     gained = float(rows.w @ data_log_density(model.basis, z, log_density))
     fade = 2.0 ** (-len(rows) / EVIDENCE_HALF_LIFE)
-    evidence = (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum()))
-    return replace(model, evidence=evidence), gained
+    return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained
 
 
-def _step(model: Model, rows: Rows, offset: int) -> tuple[Model, Learned]:
-    """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13)."""
+def _step(model: Model, rows: Rows, offset: int, told: Told | None = None) -> tuple[Model, Learned]:
+    """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13).
+
+    With `told`, and nothing missing, it is filled in with what the model said of the rows before.
+    """
     changes: tuple[Change, ...] = ()
     model = _with_origins(model, rows)
     now = rows.newest(model.t)
-    basis = model.basis
+    basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
     weights = _weights(model, rows, now)
+    known = model.known if has_missing(z) else None
     batch, log_density = batch_moments(
-        model.parameters, z, weights, basis, model.store[0].lineage, model.known, model.spec.hard
+        model.parameters, z, weights, basis, store[0].lineage, known, spec.hard, told
     )
-    model, gained = _with_evidence(model, rows, z, log_density)
+    evidence, gained = _evidence(model, rows, z, log_density)
     model = replace(
         model,
-        store=model.spec.memory.fold(model.store, batch, model.t, now),
+        store=spec.memory.fold(store, batch, model.t, now),
         generation=model.generation + 1,
         learned=offset + len(rows),
         t=now,
+        evidence=evidence,
     )
     if model.generation % 64 == 0 and (better := _better_basis(model)) is not None:
         model = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import EStep, e_step
+from .em import e_step, has_missing
 from .families import Parameters, estimate
+from .kernels import Told
 from .memory import Store, total
 from .moments import Moments
 from .rows import Rows
@@ -129,7 +130,7 @@ def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
     """Log densities of rows z (n, d) of the basis per unit of the data: minus log scale for each observed
     feature."""
     log_scale = np.log(basis.scale)
-    if math.isnan(float(z.sum())):
+    if has_missing(z):
         missing: Array = log_density - (~np.isnan(z)) @ log_scale
         return missing
     complete: Array = log_density - log_scale.sum()
@@ -150,18 +151,22 @@ def posterior(model: Model, x: ArrayLike) -> Posterior:
     if model.warming:
         return Posterior(np.full((n, model.k), 1.0 / model.k), np.full(n, -1), np.zeros(n), np.zeros(n))
     z = model.basis.forward(values)
-    step = e_step(model.parameters, z)
-    label = np.array(model.components)[step.label]
+    return said(model, z, e_step(model.parameters, z))
+
+
+def said(model: Model, z: Array, told: Told) -> Posterior:
+    """What an E-step told of rows z (n, d) in the basis, with the model's ids and in the data's units.
+
+    The outlier score is the chi-square distribution function at the row's squared Mahalanobis distance, with
+    as many degrees of freedom as features were observed.
+    """
+    observed = (~np.isnan(z)).sum(axis=1) if has_missing(z) else model.d
     return Posterior(
-        step.p, label, data_log_density(model.basis, z, step.log_density), outlier(step, model.d)
+        told.p,
+        np.array(model.components)[told.label],
+        data_log_density(model.basis, z, told.log_density),
+        chi_square_cdf(told.distance, observed),
     )
-
-
-def outlier(step: EStep, d: int) -> Array:
-    """The chi-square distribution function at each row's squared Mahalanobis distance, by its number of
-    observed features."""
-    complete = bool((step.observed == d).all())
-    return chi_square_cdf(step.distance, d if complete else step.observed)
 
 
 def parameters(model: Model) -> Parameters:

@@ -113,13 +113,15 @@ class Moments:
         # sqrt(n1 n2 / (n1 + n2)) per feature: equal over features unless some were unseen, and positive semi-
         # definite always.
         between = self.shape_of_scatter.between(np.sqrt(self.seen * share) * delta)
-        return replace(
-            self,
-            mass=self.mass + other.mass,
-            seen=seen,
-            mean=self.mean + share * delta,
-            scatter=self.scatter + other.scatter + between,
-            rows=self.rows + other.rows,
+        return Moments(
+            self.kind,
+            self.basis,
+            self.lineage,
+            self.mass + other.mass,
+            seen,
+            self.mean + share * delta,
+            self.scatter + other.scatter + between,
+            self.rows + other.rows,
         )
 
     def scale(self, factor: float) -> Moments:

@@ -20,7 +20,8 @@ def test_posterior_equals_its_twin(family: str, seed: int, n: int, d: int) -> No
     x, _, _ = blobs(n + 20, d=d, seed=seed, spread=3.0)
     basis, parameters = fitted(family, x, 3)
     z = basis.forward(x[:n])
-    p, label, log_density, distance = posterior(z, parameters.natural)
+    told = posterior(z, parameters.natural)
+    p, label, log_density, distance = told.p, told.label, told.log_density, told.distance
     for row, ours, best, density, squared in zip(z[:30], p, label, log_density, distance, strict=False):
         twin, total = naive.responsibilities(parameters, row)
         np.testing.assert_allclose(ours, twin, rtol=0, atol=1e-10)
@@ -40,7 +41,8 @@ def test_accumulate_is_the_posterior_summed(family: str, hard: bool, weighted: b
     z = basis.forward(x)
     w = np.random.default_rng(0).uniform(0.1, 3.0, len(x)) if weighted else None
     sums = accumulate(z, w, parameters.natural, hard)
-    p, label, log_density, _ = posterior(z, parameters.natural)
+    told = posterior(z, parameters.natural)
+    p, label, log_density = told.p, told.label, told.log_density
     r = np.eye(4)[label] if hard else p
     r = r if w is None else r * w[:, None]
     y = z - sums.origin
@@ -57,7 +59,8 @@ def test_a_row_far_from_everything_still_has_responsibilities() -> None:
     for family in ALL_FAMILIES:
         basis, parameters = fitted(family, x, 3)
         far = basis.forward(np.array([[1e6, -1e6], [1e60, 1e60], [-1e100, 1e100]]))
-        p, _, log_density, distance = posterior(far, parameters.natural)
+        told = posterior(far, parameters.natural)
+        p, log_density, distance = told.p, told.log_density, told.distance
         assert np.isfinite(p).all()
         assert np.isfinite(log_density).all()
         assert np.isfinite(distance).all()
@@ -83,5 +86,5 @@ def test_blocks_cover_all_rows_once_and_avoid_powers_of_two() -> None:
     _, parameters = fitted("full", x, 3)
     blocks = [(start, features.shape[1]) for start, features in reference._blocks(x, parameters.natural)]
     assert sum(size for _, size in blocks) == len(x)
-    assert [start for start, _ in blocks] == list(np.cumsum([0] + [size for _, size in blocks])[:-1])
+    assert [rows.start for rows, _ in blocks] == list(np.cumsum([0] + [size for _, size in blocks])[:-1])
     assert blocks[0][1] % 128 == 64

@@ -22,6 +22,7 @@ from stream_mix.mixture import (
     flush,
     from_state,
     health,
+    judge_batch,
     learn,
     parameters,
     posterior,
@@ -246,3 +247,23 @@ def test_rows_seen_while_there_are_fewer_than_components(family: str) -> None:
         assert np.isfinite(told.p).all()
         assert np.isfinite(told.log_density).all()
         np.testing.assert_allclose(told.p.sum(axis=1), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("hard", ["soft", "hard"])
+def test_judging_and_learning_a_batch_at_once_is_both_in_turn_to_the_last_bit(family: str, hard: str) -> None:
+    x, _, _ = blobs(1000, k=3, d=3)
+    x = np.where(np.arange(1000)[:, None] < 900, x, holes(x, 0.2))
+    rows = Rows.of(x, w=np.random.default_rng(0).uniform(0.5, 2.0, 1000))
+    one = two = Model.new(spec(family, assignment=hard), 3)
+    for start in range(0, 1000, 50):
+        batch = rows[start : start + 50]
+        apart = posterior(one, batch.x)
+        one, done = learn(one, batch)
+        two, at_once, told = judge_batch(two, batch)
+        assert state_hash(one) == state_hash(two)
+        assert done == at_once
+        for name in ("p", "label", "log_density", "outlier"):
+            np.testing.assert_array_equal(getattr(told, name), getattr(apart, name))
+    with pytest.raises(ValueError, match="0 rows wait and 20 came"):
+        judge_batch(two, rows[:20])

@@ -37,54 +37,67 @@ class Sums:
     log_density: Array
 
 
-def posterior(x: Array, natural: Natural) -> tuple[Array, Ints, Array, Array]:
-    """Responsibilities (n, k), likeliest component (n,), log density (n,) and squared Mahalanobis distance
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What an E-step says of n rows.
+
+    Responsibilities p (n, k), likeliest component (n,), log density (n,), and squared Mahalanobis distance
     (n,) to that component.
-
-    x (n, d) must be complete: no NaN. Rows sum to 1; log-sum-exp is taken about the largest score, so no row
-    underflows.
     """
-    n = len(x)
-    p = np.empty((n, natural.k))
-    label = np.empty(n, dtype=np.int64)
-    log_density = np.empty(n)
-    distance = np.empty(n)
-    for start, features in _blocks(x, natural):
-        stop = start + features.shape[1]
-        scores = natural.theta @ features
-        top = scores.max(axis=0)
-        total = _softmax(scores, top)
-        p[start:stop] = scores.T
-        p[start:stop].argmax(axis=1, out=label[start:stop])
-        top += _shared(features, natural)
-        log_density[start:stop] = np.log(total) + top
-        distance[start:stop] = 2.0 * (natural.peak[label[start:stop]] - top)
-    return p, label, log_density, np.maximum(distance, 0.0, out=distance)
+
+    p: Array
+    label: Ints
+    log_density: Array
+    distance: Array
+
+    @classmethod
+    def blank(cls, n: int, k: int) -> Told:
+        """Room for n rows and k components."""
+        return cls(np.empty((n, k)), np.empty(n, dtype=np.int64), np.empty(n), np.empty(n))
+
+    def block(self, rows: slice, p: Array, top: Array, log_density: Array, peak: Array) -> None:
+        """Fills in a block of rows, from responsibilities (k, b) and each row's largest score (b,)."""
+        self.p[rows] = p.T
+        label = self.p[rows].argmax(axis=1, out=self.label[rows])
+        self.log_density[rows] = log_density
+        np.maximum(2.0 * (peak[label] - top), 0.0, out=self.distance[rows])
 
 
-def accumulate(x: Array, w: Array | None, natural: Natural, hard: bool = False) -> Sums:
+def posterior(x: Array, natural: Natural) -> Told:
+    """The E-step of complete rows x (n, d): no NaN.
+
+    Responsibilities sum to 1, and no row underflows: the log-sum-exp is taken about the largest score.
+    """
+    told = Told.blank(len(x), natural.k)
+    for rows, features in _blocks(x, natural):
+        scores, top, log_density = _e_step(features, natural)
+        told.block(rows, scores, top, log_density, natural.peak)
+    return told
+
+
+def accumulate(
+    x: Array, w: Array | None, natural: Natural, hard: bool = False, told: Told | None = None
+) -> Sums:
     """The sums that the M-step needs, of complete rows x (n, d) with weights w (n,), in one visit.
 
-    With `hard` each row counts wholly for its likeliest component, else by its responsibilities. Log
-    densities are the mixture's in both cases.
+    With `hard` each row counts wholly for its likeliest component, else by its responsibilities; log
+    densities are the mixture's in both cases. With `told` it is filled in as `posterior` would.
     """
     k, d = natural.k, natural.d
     sums = np.zeros((k, natural.theta.shape[1]))
     pooled = np.zeros((d, d))
-    log_density = np.empty(len(x))
-    for start, features in _blocks(x, natural):
-        stop = start + features.shape[1]
-        scores = natural.theta @ features
-        top = scores.max(axis=0)
-        chosen = _one_hot(scores, top) if hard else None
-        total = _softmax(scores, top)
-        log_density[start:stop] = np.log(total) + top + _shared(features, natural)
-        if chosen is not None:
-            scores = chosen
-        weights = None if w is None else w[start:stop]
+    log_densities = np.empty(len(x))
+    for rows, features in _blocks(x, natural):
+        r, top, log_density = _e_step(features, natural)
+        log_densities[rows] = log_density
+        if told is not None:
+            told.block(rows, r, top, log_density, natural.peak)
+        if hard:
+            r = _one_hot(r)
+        weights = None if w is None else w[rows]
         if weights is not None:
-            scores *= weights
-        sums += scores @ features.T
+            r *= weights
+        sums += r @ features.T
         if natural.shared is not None:
             y = features[1:]
             pooled += (y if weights is None else y * weights) @ y.T
@@ -93,11 +106,26 @@ def accumulate(x: Array, w: Array | None, natural: Natural, hard: bool = False) 
         second = sums[:, 1 + d :]
     elif natural.kind == "full":
         second = unpack(sums[:, 1 + d :], d)
-    return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_density)
+    return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities)
 
 
-def _blocks(x: Array, natural: Natural) -> Iterator[tuple[int, Array]]:
-    """Blocks of rows as features (f, b), with the number of the first row of each."""
+def _e_step(features: Array, natural: Natural) -> tuple[Array, Array, Array]:
+    """Responsibilities (k, b), each row's largest score (b,) and log density (b,) of a block of features."""
+    scores = natural.theta @ features
+    top = scores.max(axis=0)
+    scores -= top
+    np.maximum(scores, _LEAST_SCORE, out=scores)
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=0)
+    scores /= total
+    if natural.shared is not None:
+        y = features[1:]
+        top -= 0.5 * ((natural.shared @ y) * y).sum(axis=0)
+    return scores, top, np.log(total) + top
+
+
+def _blocks(x: Array, natural: Natural) -> Iterator[tuple[slice, Array]]:
+    """Which rows a block holds, and the block as features (f, b)."""
     f = 1 + natural.d + {"diag": natural.d, "tied": 0, "full": natural.d * (natural.d + 1) // 2}[natural.kind]
     # An odd multiple of 64 rows: rows of a power of two would all fall on the same lines of the cache.
     size = 64 * max(1, (_BLOCK_NUMBERS // (f + natural.k) // 64 - 1) | 1)
@@ -106,7 +134,7 @@ def _blocks(x: Array, natural: Natural) -> Iterator[tuple[int, Array]]:
         block = x[start : start + size]
         features = buffer[:, : len(block)] if len(block) == buffer.shape[1] else np.empty((f, len(block)))
         _widen(block, natural, features)
-        yield start, features
+        yield slice(start, start + len(block)), features
 
 
 def _widen(block: Array, natural: Natural, features: Array) -> None:
@@ -124,29 +152,10 @@ def _widen(block: Array, natural: Natural, features: Array) -> None:
             at += d - i
 
 
-def _shared(features: Array, natural: Natural) -> Array | float:
-    """The quadratic term that all components share, (b,), where the precision is tied."""
-    if natural.shared is None:
-        return 0.0
-    y = features[1:]
-    shared: Array = -0.5 * ((natural.shared @ y) * y).sum(axis=0)
-    return shared
-
-
-def _one_hot(scores: Array, top: Array) -> Array:
+def _one_hot(r: Array) -> Array:
     """1 for each row's likeliest component (k, b), the first where several are."""
-    chosen: Array = (scores == top).astype(np.float64)
-    if chosen.sum() != top.size:
+    chosen: Array = (r == r.max(axis=0)).astype(np.float64)
+    if chosen.sum() != r.shape[1]:
         chosen[:] = 0.0
-        chosen[scores.argmax(axis=0), np.arange(top.size)] = 1.0
+        chosen[r.argmax(axis=0), np.arange(r.shape[1])] = 1.0
     return chosen
-
-
-def _softmax(scores: Array, top: Array) -> Array:
-    """Turns scores (k, b) into responsibilities in place and returns the sums of their exponentials (b,)."""
-    scores -= top
-    np.maximum(scores, _LEAST_SCORE, out=scores)
-    np.exp(scores, out=scores)
-    total: Array = scores.sum(axis=0)
-    scores /= total
-    return total
