@@ -114,16 +114,19 @@ def test_the_six_lines_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.count("\n")) == (0, 50), done.stderr
 
 
-def test_a_second_run_begins_anew(tmp_path: Path) -> None:
-    config, journal = configure(tmp_path / "quo\"ted")
+def test_a_second_run_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, journal = configure(Path("quo\"ted"))
     journal.write_text("an older one")
     (tmp_path / "mine").write_text("stays")
-    assert configure(tmp_path / "quo\"ted") == (config, journal)
+    assert configure(Path("quo\"ted")) == (config, journal)
     assert not journal.exists()
     assert (tmp_path / "mine").exists()
+    own = load(tmp_path / "quo\"ted" / "own.toml", {})
+    assert Path(own.journal.path).is_absolute(), "it may be started elsewhere"
     settings = load(config, {})
     assert [model.n_components for model in settings.models] == [COARSE, FINE]
-    assert settings.journal.path == str(journal)
+    assert settings.journal.path == str(journal.absolute())
 
 
 def test_an_engine_that_does_not_start_is_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from .show import plain, print_json, progress
 if TYPE_CHECKING:
     from stream_mix.engine import EngineState
     from stream_mix.ports.journal import JournalFrame
+    from stream_mix.workers.replay import Replayed
 
 
 def replay(
@@ -81,19 +82,23 @@ def replay(
             journal, how=settings, to=to, wanted=wanted, pace=speed, loop=loop, step=_ask if step else None,
             timeout=timeout, progress=tell,
         )  # fmt: skip
-    if json:
-        models = None if done.state is None else _models(done.state)
-        print_json(
-            {"rows": done.rows, "frames": done.frames, "state_hash": done.state_hash, "models": models}
-        )
-        return OK
-    print(f"{done.rows} rows replayed in {done.frames} frames" + (f" to {to}" if to else ""))
-    if done.state is not None:
-        for name, found in _models(done.state).items():
-            size = f"{found['family']}, {found['components']} components, generation {found['generation']}"
-            print(f"{name}: {size}, log likelihood {_short(found['log_likelihood'])}")
-        print(f"state {done.state_hash}")
+    _print(done, to, json)
     return OK
+
+
+def _print(done: Replayed, to: str | None, json: bool) -> None:
+    """Tell what a replay came to."""
+    models = None if done.state is None else _models(done.state)
+    if json:
+        told = {"rows": done.rows, "frames": done.frames}
+        print_json({**told, "state_hash": done.state_hash, "models": models})
+        return
+    print(f"{done.rows} rows replayed in {done.frames} frames" + (f" to {to}" if to else ""))
+    for name, found in (models or {}).items():
+        size = f"{found['family']}, {found['components']} components, generation {found['generation']}"
+        print(f"{name}: {size}, log likelihood {_short(found['log_likelihood'])}")
+    if done.state_hash is not None:
+        print(f"state {done.state_hash}")
 
 
 def moment(option: str, text: str | None) -> float | None:

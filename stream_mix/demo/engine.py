@@ -74,8 +74,8 @@ def configure(out: Path) -> tuple[Path, Path]:
 
 
 def quoted(path: Path) -> str:
-    """The path inside a TOML text in quotes."""
-    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+    """The path inside a TOML text in quotes, absolute: the engine may be started elsewhere."""
+    return str(path.absolute()).replace("\\", "\\\\").replace('"', '\\"')
 
 
 @contextmanager
