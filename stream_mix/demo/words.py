@@ -13,8 +13,8 @@ NOTES = """\
 Rand index: agreement with the two labels, 1 = the same, 0 = chance; all rows judged by what one pass learned.
 k-means of all makes, and DBSTREAM, get rows scaled by River's StandardScaler as they come, but where it says
 not. Of scikit-learn's and River's k-means, which hang on their seed, the median of three. At K = 2 k-means of
-scaled rows agrees best; its density is far worse, though, and somebody had to think of scaling. At K = 4
-most methods part the normal rows, too, which the labels do not. Seconds are of one core; the mixture's are for
+scaled rows agrees best; its density is far worse, though, and somebody had to think of scaling. At K = 4 most
+methods part the normal rows, too, which the labels do not. Seconds are of one core; the mixture's are for
 learning and judging every row, the others' for learning."""
 
 PYTHON = """\
