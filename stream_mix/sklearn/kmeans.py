@@ -106,7 +106,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return label, squared[np.arange(len(x)), label]
 
     def _squared_distances(self, x: Array) -> Array:
-        """(n, k), over the observed features, in the model's basis, where an offset of the data costs no digits."""
+        """(n, k), over the observed features, in the model's basis, where an offset costs no digits."""
         model = self.model_
         z, centres = model.basis.forward(x), model.parameters.means
         observed = ~np.isnan(z)

@@ -36,7 +36,7 @@ DEAD_LETTER_BYTES: Final = 4096
 _BUFFER_FRAMES: Final = 512
 _BUFFER_BYTES: Final = 4 << 20
 _LOG_BYTES: Final = 2 << 20
-"""The log is folded into the file at this size: at eight times as much each fold stalled the loop for 90 ms."""
+"""The log is folded into the file at this size; at eight times as much each fold took 90 ms."""
 
 _LABELS: Final = (np.dtype("<i8"), np.dtype("<i4"))
 _DENSITY: Final = np.dtype("<f4")
