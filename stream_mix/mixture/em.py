@@ -38,7 +38,7 @@ def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
     """Groups the rows of z (n, d) by which features they have: (observed (d,), row numbers), in order of
     first appearance."""
     observed = ~np.isnan(z)
-    packed = np.packbits(observed, axis=1)
+    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
     keys = (
         packed.view([("", packed.dtype)] * packed.shape[1]).ravel()
         if packed.shape[1]

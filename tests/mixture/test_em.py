@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -107,8 +109,9 @@ def test_sweep_in_blocks_is_one_batch() -> None:
         assert total == pytest.approx(density.sum(), rel=1e-12)
 
 
-def test_patterns_group_rows_by_what_they_have() -> None:
-    z = holes(np.ones((30, 11)), 0.5)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_patterns_group_rows_by_what_they_have(order: Literal["C", "F"]) -> None:
+    z = np.array(holes(np.ones((30, 11)), 0.5), order=order)
     seen = np.concatenate([rows for _, rows in patterns(z)])
     assert sorted(seen) == list(range(30))
     for observed, rows in patterns(z):
