@@ -103,16 +103,19 @@ class Loop:
         journal: Journal | None,
         clock: Clock,
         watch: Callable[[Loop], None] = lambda loop: None,
+        checkpoint: int | None = None,
     ) -> None:
+        """Begin at `state`, to which the journal's checkpoint at offset `checkpoint` (None: its start) led."""
         self.settings, self.state, self.journal, self.clock = settings, state, journal, clock
         self.tally = Tally()
         self._sockets = sockets
         self._limits = settings.limits.limits()
         self._watch = watch
         self._publisher = Publisher(sockets.publish)
-        self._checkpoint = state.offset
+        self._checkpoint = checkpoint or 0
         self._ticked = -1e9
         self._full = False
+        self._ingest = sockets.ingest
         bounds = settings.journal
         self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
         self._poller = zmq.Poller()
@@ -139,7 +142,10 @@ class Loop:
         ready = dict(self._poller.poll(0 if self._full else IDLE_MS))
         if self._sockets.publish in ready:
             self._publisher.read()
-        self._take([socket for socket in self._sockets.ingest if socket in ready])
+        self._take([socket for socket in self._ingest if socket in ready])
+        if self._full:
+            # Each in turn is asked first: a flood on one socket must not keep the other from being read.
+            self._ingest = [*self._ingest[1:], *self._ingest[:1]]
         if self._sockets.query in ready:
             self._questions(self._sockets.query)  # type: ignore[arg-type]  # None is never polled
         now = self.clock.now()

@@ -53,8 +53,9 @@ class Service:
         if settings.journal.path:
             self.journal = self._stack.enter_context(_journal(settings))
             self.recovered = recover(self.journal.path, plan)
+        found = self.recovered
         self.loop = Loop(
-            settings, self.recovered.state, self.sockets, self.journal, self._clock, self._report
+            settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint
         )
 
     @property
