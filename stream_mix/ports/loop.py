@@ -105,7 +105,7 @@ class Loop:
         watch: Callable[[Loop], None] = lambda loop: None,
         checkpoint: int | None = None,
     ) -> None:
-        """Begin at `state`, to which the journal's checkpoint at offset `checkpoint` (None: its start) led."""
+        """Begin at `state`, to which the checkpoint at offset `checkpoint` (None: the start) led."""
         self.settings, self.state, self.journal, self.clock = settings, state, journal, clock
         self.tally = Tally()
         self._sockets = sockets
