@@ -15,7 +15,8 @@ def admitted(plan: Plan, known: tuple[str, ...], frame: Frame) -> tuple[str, ...
 
     A frame without names takes the known features, or names its columns f0, f1, ... where none is known yet.
     Raises ProtocolError: shape (another number of columns), value (a name that is not among the fixed ones),
-    limit (more than a stream may bring).
+    limit (more than a stream may bring, or more cells than a frame may have: a row of one feature becomes one
+    of all that are known).
     """
     named = frame.features
     if named == known:
@@ -37,6 +38,11 @@ def admitted(plan: Plan, known: tuple[str, ...], frame: Frame) -> tuple[str, ...
         raise ProtocolError(
             "limit",
             f"features: {len(known)} known and {len(fresh)} new, expected at most {plan.max_features}",
+        )
+    wide = len(known) + len(fresh)
+    if frame.d < wide and frame.n * wide > plan.max_cells:
+        raise ProtocolError(
+            "limit", f"{frame.n} rows of {wide} known features: expected at most {plan.max_cells} cells"
         )
     return known + fresh if fresh else known
 

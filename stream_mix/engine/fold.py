@@ -25,6 +25,10 @@ from .features import admitted, aligned
 from .queries import answer, snapshot, time_or_none
 from .state import MARKS, Counters, EngineState, Learner, Mark
 
+RUN_CELLS = 1 << 21
+"""Rows times features folded at once, where frames are many: a few bytes of a frame can stand for 8 MiB of
+columns that it does not have."""
+
 
 def step(state: EngineState, event: Event) -> tuple[EngineState, list[Effect]]:
     """The state after an event, and what is to be done about it, in order.
@@ -51,16 +55,21 @@ def _frames(state: EngineState, frames: Sequence[Frame]) -> tuple[EngineState, l
     """Takes frames in runs of the same features; one that does not fit is refused alone."""
     effects: list[Effect] = []
     run: list[Frame] = []
+    cells = 0
     for i, frame in enumerate(frames):
         try:
             features = admitted(state.plan, state.features, frame)
         except ProtocolError as error:
             effects.append(Refuse(i, error.code, error.reason))
             continue
+        size = frame.n * len(features)
+        if features is not state.features or cells + size > RUN_CELLS:
+            state = _run(state, run, effects)
+            run, cells = [], 0
         if features is not state.features:
-            state = _grown(_run(state, run, effects), features)
-            run = []
+            state = _grown(state, features)
         run.append(frame)
+        cells += size
     refused = len(effects) and sum(isinstance(effect, Refuse) for effect in effects)
     state = _run(state, run, effects)
     if refused:

@@ -32,6 +32,7 @@ class Plan:
         specs: a specification for each model, by name.
         features: the features, in order; empty where they are learned from the stream.
         max_features: features that a stream may bring.
+        max_cells: rows times known features of one frame, however few of them its rows have.
         snapshot_every_rows: learned rows between snapshots.
         snapshot_every_seconds, heartbeat_seconds: on the clock of `Tick.now`.
         responsibilities: whether assignments carry p.
@@ -41,6 +42,7 @@ class Plan:
     specs: Mapping[str, Spec]
     features: tuple[str, ...] = ()
     max_features: int = 1024
+    max_cells: int = 1 << 20
     snapshot_every_rows: int = 10_000
     snapshot_every_seconds: float = 1.0
     heartbeat_seconds: float = 1.0

@@ -33,6 +33,7 @@ def plan_of(settings: Settings) -> Plan:
         specs={model.name: model.spec() for model in settings.models},
         features=settings.engine.features,
         max_features=settings.limits.features,
+        max_cells=settings.limits.cells,
         snapshot_every_rows=publish.snapshot_every_rows,
         snapshot_every_seconds=publish.snapshot_every_seconds,
         heartbeat_seconds=publish.heartbeat_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -236,6 +237,37 @@ def test_frames_that_do_not_fit_are_refused_alone() -> None:
     assert state.features == ("f0", "f1", "x")
     assert (state.offset, state.counters.frames, state.counters.frames_refused) == (3, 3, 2)
     assert [message.offset for message in assignments(effects, "m")] == [0, 1, 2]
+
+
+def test_rows_of_few_features_cannot_ask_for_columns_of_many() -> None:
+    names = tuple(f"g{j}" for j in range(100))
+    narrow = frame(np.ones((50, 1)), features=("g7",))
+    state = new(Plan({"m": SPECS["soft"]}, max_cells=4999))
+    group = (frame(np.ones(100), features=names), narrow, frame(np.ones((49, 1)), features=("g7",)))
+    state, effects = step(state, Frames(group))
+    assert [(e.index, e.code) for e in effects if isinstance(e, Refuse)] == [(1, "limit")]
+    assert (state.offset, len(state.features)) == (50, 100)
+    # A frame that has all the columns that it asks for was judged by its own limits.
+    state, effects = step(state, Frames((frame(np.ones((50, 100)), features=names),)))
+    assert state.offset == 100
+
+
+def test_memory_of_a_group_does_not_grow_with_its_frames() -> None:
+    names = tuple(f"g{j}" for j in range(1000))
+    specs = {"m": Spec(n_components=1, family="kmeans", batch_size=500)}
+    state, _ = step(new(Plan(specs)), Frames((frame(np.ones(1000), features=names),)))
+    narrow = frame(np.ones((1000, 1)), features=("g0",))
+
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        try:
+            _, effects = step(state, Frames((narrow,) * frames))
+            assert sum(e.bounds[-1] for e in effects if isinstance(e, Assigned)) == 1000 * frames
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(16) < 2 * peak(2)
 
 
 def test_fixed_features_stay_as_they_are() -> None:

@@ -96,6 +96,27 @@ def test_multipart_frames_are_refused_and_feeds_have_topics(tmp_path: Path) -> N
     context.term()
 
 
+def test_a_flood_on_one_socket_does_not_silence_the_other(tmp_path: Path) -> None:
+    context = zmq.Context()
+    feed = context.socket(zmq.XPUB)
+    port = feed.bind_to_random_port("tcp://127.0.0.1")
+    journal = {"path": str(tmp_path / "a.journal"), "commit_frames": 4}
+    config = settings(ingest={"push": LOCAL, "subscribe": [f"tcp://127.0.0.1:{port}"]}, journal=journal)
+    with Service(config) as service:
+        assert feed.poll(5000)
+        with Producer(service.sockets.endpoints["push"]) as producer:
+            for _ in range(400):
+                producer.send(rows(1))
+        feed.send(encode_points(rows(1), source="feed", seq=0))
+        assert service.sockets.feed is not None
+        assert service.sockets.feed.poll(5000)
+        until(lambda: service.state.offset == 401 or service.loop._turn())  # type: ignore[func-returns-value]  # None
+    with JournalReader.open(config.journal.path) as reader:
+        assert next(frame.id for frame in reader.frames() if frame.source == "feed") < 50
+    feed.close(linger=0)
+    context.term()
+
+
 def test_queries_that_are_none_get_an_error() -> None:
     with serving(settings()) as service:
         context = zmq.Context()
