@@ -111,7 +111,7 @@ class Loop:
         self._sockets = sockets
         self._limits = settings.limits.limits()
         self._watch = watch
-        self._publisher = Publisher(sockets.publish)
+        self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self._ticked = -1e9
         self._full = False

@@ -15,9 +15,13 @@ _LAST, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 class Subscriptions:
-    """The topic prefixes that somebody listens to, as an XPUB socket reports them."""
+    """The topic prefixes that somebody listens to, as an XPUB socket reports them.
 
-    def __init__(self) -> None:
+    Those that no one of `topics` begins with are not kept: their number would be the subscribers' to choose.
+    """
+
+    def __init__(self, topics: Iterable[bytes]) -> None:
+        self._topics = tuple(topics)
         self._prefixes: set[bytes] = set()
 
     def read(self, socket: zmq.Socket[bytes]) -> None:
@@ -28,7 +32,8 @@ class Subscriptions:
             except zmq.Again:
                 return
             if said[:1] == b"\1":
-                self._prefixes.add(said[1:])
+                if any(topic.startswith(said[1:]) for topic in self._topics):
+                    self._prefixes.add(said[1:])
             elif said[:1] == b"\0":
                 self._prefixes.discard(said[1:])
 
@@ -38,10 +43,11 @@ class Subscriptions:
 
 
 class Publisher:
-    """The publish socket, or none; assignments are put into bytes only where somebody listens to them."""
+    """The publish socket, or none; assignments of `models` are put into bytes only where somebody listens to
+    them."""
 
-    def __init__(self, socket: zmq.Socket[bytes] | None) -> None:
-        self.listeners = Subscriptions()
+    def __init__(self, socket: zmq.Socket[bytes] | None, models: Iterable[str]) -> None:
+        self.listeners = Subscriptions(_topic(name) for name in models)
         self.count = 0
         self._socket = socket
 
@@ -56,7 +62,7 @@ class Publisher:
             return
         for effect in effects:
             if isinstance(effect, Assigned):
-                topic = f"assignment/{effect.model}".encode()
+                topic = _topic(effect.model)
                 if self.listeners.wants(topic):
                     for body in encoded(effect):
                         self._send(topic, body)
@@ -68,6 +74,10 @@ class Publisher:
         Plain.send(self._socket, topic, _MORE)  # type: ignore[arg-type]  # not None here
         Plain.send(self._socket, body, _LAST)  # type: ignore[arg-type]  # not None here
         self.count += 1
+
+
+def _topic(model: str) -> bytes:
+    return f"assignment/{model}".encode()
 
 
 def encoded(said: Assigned) -> Iterator[bytes]:

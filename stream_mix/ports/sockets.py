@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SLACK = 2
 """A message may be so many times `limits.frame_bytes` long before its connection is dropped: a frame that is
 a little too long gets a reason, a flood does not get memory."""
+SUBSCRIPTION_BYTES = 1024
+"""Longest subscription: ZeroMQ keeps about 50 bytes for each byte of it, and a topic has 75 at most."""
 LAST_WORDS_MS = 500
 """How long a clean stop waits for subscribers to take what was published last."""
 OLDEST = (4, 3, 5)
@@ -78,7 +80,7 @@ def _open(sockets: Sockets, settings: Settings) -> None:
         for endpoint in ingest.subscribe:
             _connect(sockets.feed, endpoint, "ingest.subscribe")
     if settings.publish.bind:
-        sockets.publish = _socket(sockets, zmq.XPUB, 1 << 16)
+        sockets.publish = _socket(sockets, zmq.XPUB, SUBSCRIPTION_BYTES)
         sockets.publish.set(zmq.SNDHWM, settings.publish.high_water_mark)
         sockets.publish.set(zmq.XPUB_NODROP, 0)
         sockets.endpoints["publish"] = _bind(sockets.publish, settings.publish.bind, "publish.bind")

@@ -27,6 +27,7 @@ def test_options_that_matter() -> None:
         assert [socket.get(zmq.RCVHWM) for socket in sockets.ingest] == [7, 7]
         assert sockets.push.get(zmq.MAXMSGSIZE) == 2 << 20
         assert sockets.publish.get(zmq.SNDHWM) == 1000
+        assert sockets.publish.get(zmq.MAXMSGSIZE) == 1024
         assert sockets.endpoints.keys() == {"push", "publish", "query"}
     finally:
         sockets.close()
@@ -43,7 +44,7 @@ def test_subscriptions_are_known_by_prefix() -> None:
     context = zmq.Context()
     publish, ears = context.socket(zmq.XPUB), context.socket(zmq.SUB)
     port = publish.bind_to_random_port("tcp://127.0.0.1")
-    listeners = Subscriptions()
+    listeners = Subscriptions([b"assignment/a", b"snapshot/a"])
     assert not listeners.wants(b"assignment/a")
     ears.connect(f"tcp://127.0.0.1:{port}")
     ears.set(zmq.SUBSCRIBE, b"assignment/")
@@ -55,5 +56,23 @@ def test_subscriptions_are_known_by_prefix() -> None:
     assert publish.poll(5000)
     listeners.read(publish)
     assert not listeners.wants(b"assignment/a")
+    publish.close(linger=0)
+    context.term()
+
+
+def test_subscriptions_to_what_is_never_said_are_not_kept() -> None:
+    context = zmq.Context()
+    publish, ears = context.socket(zmq.XPUB), context.socket(zmq.XSUB)
+    ears.connect(f"tcp://127.0.0.1:{publish.bind_to_random_port('tcp://127.0.0.1')}")
+    listeners = Subscriptions([b"assignment/a"])
+    for topic in (*(b"assignment/b%d" % i for i in range(100)), b"", b"assignment/a", b"assignment/ab"):
+        ears.send(b"\1" + topic)
+    ears.send(b"\0")
+    while listeners.wants(b"") or not listeners.wants(b"assignment/a"):
+        assert publish.poll(5000)
+        listeners.read(publish)
+    assert not listeners.wants(b"assignment/b7")
+    assert not listeners.wants(b"assignment")
+    ears.close(linger=0)
     publish.close(linger=0)
     context.term()
