@@ -29,6 +29,7 @@ MAY = {
     "pytest_plugin": SERVICE | {"client", "workers"},
     "demo": SERVICE | {"client", "workers", "river", "sklearn"},
     "cli": SERVICE | {"client", "workers", "river", "sklearn", "demo"},
+    "command": {"cli"},
 }
 # No sockets, files, clocks, logging, and no randomness but a generator that was handed in.
 WORLD = {
