@@ -65,10 +65,14 @@ def replay(
         start, stop, moment("--since", since), moment("--until", until), last, source, clock, limit
     )
     speed = Pace.of(pace, max_gap)
+    if to is not None and config is not None:
+        raise ValueError("--config says how to learn here: it does not go with --to, whose engine has its own")
+    if max_gap is not None and speed.factor is None:
+        raise ValueError(f"--max-gap shortens the silences of the original: it does not go with --pace {pace}")
     with JournalReader.open(journal) as reader:
         total = reader.end().rows
     if verify:
-        if to is not None or wanted != Range() or step or loop != 1:
+        if to is not None or wanted != Range() or step or loop != 1 or not speed.fast:
             raise ValueError("--verify compares a whole journal: it goes with --config alone")
         with progress("verifying", total) as tell:
             verdict = worker.check(journal, how=settings, progress=tell)

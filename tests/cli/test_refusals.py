@@ -128,6 +128,9 @@ def test_replays_that_mean_nothing(tmp_path: Path) -> None:
     assert "loop needs a running engine" in refused("replay", path, *config, "--loop", "2")
     assert "--verify compares a whole journal" in refused("replay", path, *config, "--verify", "--limit", "1")
     assert "--clock 'mine': expected received" in refused("replay", path, *config, "--clock", "mine")
+    assert "--config says how to learn here" in refused("replay", path, *config, "--to", NOBODY)
+    assert "does not go with --pace 5/s" in refused("replay", path, "--pace", "5/s", "--max-gap", "1")
+    assert "--verify compares a whole journal" in refused("replay", path, *config, "--verify", "--pace", "x2")
 
 
 def test_wrong_command_lines() -> None:
