@@ -66,9 +66,9 @@ def replay(
     )
     speed = Pace.of(pace, max_gap)
     if to is not None and config is not None:
-        raise ValueError("--config says how to learn here: it does not go with --to, whose engine has its own")
+        raise ValueError("--config says how to learn here: it does not go with --to, an engine with its own")
     if max_gap is not None and speed.factor is None:
-        raise ValueError(f"--max-gap shortens the silences of the original: it does not go with --pace {pace}")
+        raise ValueError(f"--max-gap shortens silences of the original: it does not go with --pace {pace}")
     with JournalReader.open(journal) as reader:
         total = reader.end().rows
     if verify:

@@ -12,7 +12,7 @@ from ..engine import Ask, Counters, EngineState, Reply, new, step
 from ..protocol import Health, Query
 from .clock import Clock
 from .folding import Recovered, plan_of, recover
-from .journal import Journal
+from .journal import Journal, JournalReader
 from .loop import Loop
 from .metrics import MetricsServer, Report
 from .sockets import Sockets, open_sockets
@@ -53,6 +53,7 @@ class Service:
         if settings.journal.path:
             self.journal = self._stack.enter_context(_journal(settings))
             self.recovered = recover(self.journal.path, plan)
+            _keep_settings(self.journal, settings)
         found = self.recovered
         self.loop = Loop(
             settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint
@@ -143,6 +144,16 @@ def _journal(settings: Settings) -> Journal:
         keep_dead_letters=journal.dead_letters,
         meta={"settings": settings.text(), "stream_mix": settings.engine.name},
     )
+
+
+def _keep_settings(journal: Journal, settings: Settings) -> None:
+    """Keeps the settings that the whole journal was folded by: a replay that is told no others uses these."""
+    text = settings.text()
+    with JournalReader.open(journal.path) as reader:
+        if reader.meta.get("settings") == text:
+            return
+    journal.set_meta("settings", text)
+    journal.commit()
 
 
 def _host_port(text: str) -> tuple[str, int]:

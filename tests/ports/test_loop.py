@@ -159,9 +159,12 @@ def test_another_model_folds_the_journal_from_its_start(tmp_path: Path) -> None:
         assert "is not used: engine state: made by other models" in "\n".join(service.lines())
         model, _ = learn(Model.new(other.models[0].spec(), 3), Rows.of(rows(300)))
         assert model_hash(service.state.learners["m"].model) == model_hash(model)
+        # A replay that is told no settings is one by those that the engine goes on with.
+        assert state_hash(replay_into_model(config.journal.path)) == state_hash(service.state)
     fixed = settings(journal=config.journal.model_dump(), engine={"features": ["p", "q"]})
     with pytest.raises(JournalError, match="recorded under other settings"):
         Service(fixed)
+    assert state_hash(replay_into_model(config.journal.path)) == state_hash(service.state)
 
 
 def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
