@@ -1,7 +1,7 @@
 """Named features as columns: a dict or a table becomes rows of an array, in an order that only grows.
 
 A feature is known from its first value on. Features that appear together are appended in sorted order, so
-so that the order inside a dict changes no bit of what is learned. Absent, None and NaN mean missing. Each
+that the order inside a dict changes no bit of what is learned. Absent, None and NaN mean missing. Each
 feature costs a column in every component for good (k numbers, or k times d where covariances are full), so a
 stream that invents names without end must be filtered before it comes here.
 """

@@ -160,3 +160,8 @@ def test_k_means_of_hostile_data_stays_sound(name: str, method: str) -> None:
     assert np.isfinite(kmeans.transform(x)).all()
     assert np.isfinite(kmeans.cluster_centers_).all()
     assert np.isfinite(kmeans.inertia_)
+
+
+def test_a_half_life_in_event_time_needs_event_times() -> None:
+    with pytest.raises(ValueError, match="time_half_life needs event times"):
+        GaussianMixture(time_half_life=60.0).partial_fit([[0.0], [1.0]])

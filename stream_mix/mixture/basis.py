@@ -14,6 +14,18 @@ import numpy as np
 
 from .arrays import Array
 
+_SMALLEST = 1e-30
+"""No scale is below this: the largest value that rows may have, squared in units of it, must stay finite."""
+
+_DIGITS = 16.0 * float(np.finfo(np.float64).eps)
+"""Nor below this share of the origin: a spread of so few last digits is rounding and no spread."""
+
+
+def least_scale(origin: Array) -> Array:
+    """The least scale (d,) that features about an origin (d,) can have."""
+    magnitude = np.where(np.isnan(origin), 0.0, np.abs(origin))
+    return np.maximum(_SMALLEST, _DIGITS * magnitude)
+
 
 @dataclass(frozen=True, eq=False)
 class Basis:
@@ -56,10 +68,11 @@ class Basis:
         if isotropic and known.any():
             variance = np.where(known, variance[known].mean(), variance)
         scale = np.sqrt(variance)
-        usable = known & (scale > 0) & np.isfinite(scale)
+        usable = known & (scale > _SMALLEST) & np.isfinite(scale)
+        origin = np.where(known, reference + shift, np.nan)
         if isotropic and usable.any():
-            return cls(np.where(known, reference + shift, np.nan), np.full(scale.size, scale[usable][0]))
-        return cls(np.where(known, reference + shift, np.nan), np.where(usable, scale, 1.0))
+            return cls(origin, np.full(scale.size, scale[usable][0]))
+        return cls(origin, np.where(usable, scale, 1.0))
 
     def forward(self, x: Array) -> Array:
         """Data x (n, d) in this basis, stored feature by feature as kernels read it; missing stays NaN."""

@@ -44,9 +44,10 @@ def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
         if packed.shape[1]
         else np.zeros(len(z), np.uint8)
     )
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, inverse, count = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(count)[:-1])
     for group in np.argsort(first, kind="stable"):
-        yield observed[first[group]], np.flatnonzero(inverse == group)
+        yield observed[first[group]], members[group]
 
 
 def e_step(parameters: Parameters, z: Array) -> Told:

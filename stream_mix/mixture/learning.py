@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import Array, Ints
-from .basis import Basis
+from .basis import Basis, least_scale
 from .em import batch_moments, e_step, has_missing
 from .families import Parameters
 from .kernels import Told
@@ -280,13 +280,16 @@ def _better_basis(model: Model) -> Basis | None:
     usable = (seen > 0) & (variance > 0) & np.isfinite(variance)
     if not usable.any():
         return None
-    if model.spec.family_value.isotropic:
-        variance = np.full(model.d, variance[usable].mean())
+    origin = np.where(seen > 0, old.origin + mean * old.scale, old.origin)
+    least = least_scale(origin)
     deviation = np.sqrt(np.where(usable, variance, 1.0))
+    if model.spec.family_value.isotropic:
+        # One scale for all features, those without spread too: a round family has no other.
+        deviation, least = np.full(model.d, np.sqrt(variance[usable].mean())), np.full(model.d, least.max())
+    deviation = np.maximum(deviation, least / old.scale)
     off = np.maximum(
         np.maximum(deviation, 1.0 / np.maximum(deviation, 1e-300)), np.abs(mean) / np.maximum(deviation, 1.0)
     )
     if not (off[usable] > _OUT_OF_REACH).any():
         return None
-    moved = seen > 0
-    return Basis(np.where(moved, old.origin + mean * old.scale, old.origin), old.scale * deviation)
+    return Basis(origin, old.scale * deviation)

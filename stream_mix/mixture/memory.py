@@ -83,7 +83,7 @@ class HalfLife:
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """Scales by 2^(-n / rows), then adds the batch of n rows."""
-        return (total(store).scale(2.0 ** (-batch.rows / self.rows)).add(batch),) if store else (batch,)
+        return (total(store).fade(2.0 ** (-batch.rows / self.rows)).add(batch),) if store else (batch,)
 
     def pieces(self, n: int) -> Iterator[slice]:
         """One piece."""
@@ -106,14 +106,15 @@ class TimeHalfLife:
     def row_weights(self, t: Array, now: float) -> Array | None:
         """2^(-(now - t) / seconds)."""
         age = np.where(np.isnan(t), 0.0, now - t) if not math.isnan(now) else np.zeros(len(t))
-        return np.exp2(-age / self.seconds)
+        # 2^-2000 is 0 already; beyond it the quotient could overflow.
+        return np.exp2(-np.minimum(age, 2000.0 * self.seconds) / self.seconds)
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """Scales by 2^(-(now - before) / seconds), then adds the batch."""
         if not store:
             return (batch,)
         elapsed = 0.0 if math.isnan(before) or math.isnan(now) else now - before
-        return (total(store).scale(2.0 ** (-elapsed / self.seconds)).add(batch),)
+        return (total(store).fade(2.0 ** (-elapsed / self.seconds)).add(batch),)
 
     def pieces(self, n: int) -> Iterator[slice]:
         """One piece."""
@@ -130,12 +131,13 @@ class Window:
     BUCKETS = 16
 
     def __post_init__(self) -> None:
-        _positive(self.rows, "window", "rows")
+        if not isinstance(self.rows, (int, np.integer)) or isinstance(self.rows, bool) or self.rows < 1:
+            raise ValueError(f"window is {self.rows!r}, expected an integer of rows >= 1")
 
     @property
     def bucket(self) -> int:
         """Rows in a full bucket."""
-        return max(1, -(-int(self.rows) // self.BUCKETS))
+        return -(-self.rows // self.BUCKETS)
 
     def row_weights(self, t: Array, now: float) -> Array | None:
         """Rows of one batch that the window can no longer hold count 0, the others 1."""

@@ -35,6 +35,9 @@ from .arrays import Array
 from .basis import Basis
 from .scatter import SCATTERS, Scatter
 
+_NEXT_TO_NOTHING = 1e-200
+"""The mass at which forgetting ends: it weighs nothing beside a row, and is far from underflow."""
+
 
 class MomentsMismatch(ValueError):
     """Two moments that do not belong together were added."""
@@ -130,6 +133,19 @@ class Moments:
         if not 0.0 <= factor < np.inf:
             raise ValueError(f"scale: the factor is {factor}, expected a finite number >= 0")
         return replace(self, mass=self.mass * factor, seen=self.seen * factor, scatter=self.scatter * factor)
+
+    def fade(self, factor: float) -> Moments:
+        """`scale` by a factor <= 1 that stops short of underflow, so that means and covariances stay.
+
+        A component that is quiet for long loses weight, not shape.
+        """
+        if (self.seen * factor > _NEXT_TO_NOTHING).all():
+            return self.scale(factor)
+        mass = np.maximum(self.mass * factor, np.minimum(self.mass, _NEXT_TO_NOTHING))
+        seen = np.maximum(self.seen * factor, np.minimum(self.seen, _NEXT_TO_NOTHING))
+        before, after = self.shape_of_scatter.pair(self.seen), self.shape_of_scatter.pair(seen)
+        scatter = self.scatter * (after / np.where(before > 0, before, 1.0))
+        return replace(self, mass=mass, seen=seen, scatter=scatter)
 
     def rebase(self, basis: Basis) -> Moments:
         """The same moments in the coordinates of another basis.

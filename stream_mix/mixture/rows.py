@@ -42,7 +42,7 @@ class Rows:
         none.
 
         Raises ValueError, naming the first bad row, for infinite or huge values, weights that are not
-        positive, infinite times.
+        positive, infinite or huge times.
         """
         values = np.asarray(x, dtype=np.float64)
         if values.ndim != 2:
@@ -65,8 +65,8 @@ class Rows:
         if w is not None and not ((weights > 0) & (weights <= LARGEST)).all():
             i = int(np.argmin((weights > 0) & (weights <= LARGEST)))
             raise ValueError(f"rows: the weight of row {i} is {weights[i]}, expected a finite number > 0")
-        if t is not None and np.isinf(times).any():
-            i = int(np.isinf(times).argmax())
+        if t is not None and (far := np.abs(times) > LARGEST).any():
+            i = int(far.argmax())
             raise ValueError(
                 f"rows: the event time of row {i} is {times[i]}, expected finite Unix seconds or NaN for none"
             )

@@ -10,6 +10,9 @@ from .arrays import Array, Ints
 
 _SQRT_PI = math.sqrt(math.pi)
 
+_MANY = 700
+"""Degrees of freedom beyond which the sum of powers could overflow before e^-y makes it small."""
+
 
 def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
     """P(chi^2 with `degrees` degrees of freedom <= x), for x (n,) >= 0; 0 where there are 0 degrees.
@@ -27,6 +30,8 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
         return out
     if degrees == 0:
         return np.zeros(x.shape)
+    if degrees > _MANY:
+        return _by_terms(x, degrees)
     # Beyond y = 700 nothing is left of e^-y, and below it no power sum overflows.
     y = 0.5 * np.minimum(x, 1400.0)
     a = 0.5 if degrees % 2 else 1.0
@@ -39,6 +44,17 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
     survival = np.exp(-y) * powers
     if degrees % 2:
         survival += _erfc(np.sqrt(y))
+    return np.clip(1.0 - survival, 0.0, 1.0)
+
+
+def _by_terms(x: Array, degrees: int) -> Array:
+    """The same sum for many degrees, each term e^-y y^a / Gamma(a + 1) by its logarithm."""
+    y = 0.5 * np.maximum(x, 1e-300)
+    log_y = np.log(y)
+    survival = _erfc(np.minimum(np.sqrt(y), 30.0)) if degrees % 2 else np.zeros(y.shape)
+    for i in range(degrees // 2):
+        a = i + 0.5 * (degrees % 2)
+        survival += np.exp(np.maximum(a * log_y - y - math.lgamma(a + 1.0), -700.0))
     return np.clip(1.0 - survival, 0.0, 1.0)
 
 

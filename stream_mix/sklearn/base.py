@@ -12,7 +12,18 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ..mixture import Model, Posterior, Rows, Spec, flush, from_state, learn, posterior, to_state
+from ..mixture import (
+    Model,
+    Posterior,
+    Rows,
+    Spec,
+    TimeHalfLife,
+    flush,
+    from_state,
+    learn,
+    posterior,
+    to_state,
+)
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted, fit
 from . import inputs
@@ -54,12 +65,15 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
             X: rows (n, d), NaN where a value is missing.
             y: ignored.
             sample_weight: weights (n,) >= 0; rows of weight 0 are left out.
-            t: event times (n,), Unix seconds or datetime64; only `time_half_life` looks at them.
+            t: event times (n,), Unix seconds or datetime64; only `time_half_life` looks at them, and needs
+                them.
         """
         first = not self.__sklearn_is_fitted__()
         spec = self._spec(inputs.seed(self.random_state) if first else self.model_.spec.random_state)
         if not first:
             self._same_shape(spec)
+        if t is None and isinstance(spec.memory, TimeHalfLife):
+            raise ValueError("partial_fit: time_half_life needs event times: pass t, one for each row")
         x = inputs.values(self, X, reset=first)
         model = Model.new(spec, x.shape[1]) if first else replace(self.model_, spec=spec)
         model, _ = learn(model, _rows(x, sample_weight, t))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,3 +100,27 @@ def test_correlations_within_the_noise_go_and_plain_ones_stay() -> None:
 def test_a_senseless_prior_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is -1.0"):
         Prior(**{name: -1.0})
+
+
+@pytest.mark.parametrize("family", ["kmeans", "spherical"])
+@pytest.mark.parametrize("prior", [Prior(), MAXIMUM_LIKELIHOOD])
+def test_a_feature_counts_for_a_round_variance_as_far_as_it_was_seen(family: str, prior: Prior) -> None:
+    x = oval(400)
+    known = hard_moments(family, x, 2)
+    more = replace(known.grown(4), basis=Basis(np.zeros(4), np.ones(4)))
+    ours, wider = (estimate(FAMILIES[family], moments, prior).covariances for moments in (known, more))
+    np.testing.assert_allclose(wider, ours, rtol=1e-2)
+    seen, scatter = known.seen.copy(), known.scatter.copy()
+    seen[:, 0], scatter[:, 0] = 0.5 * seen[:, 0], 0.5 * scatter[:, 0]
+    halved = estimate(FAMILIES[family], replace(known, seen=seen, scatter=scatter), MAXIMUM_LIKELIHOOD)
+    by_hand = scatter.sum(axis=1) / seen.sum(axis=1)
+    wanted = by_hand if family == "spherical" else np.full(2, scatter.sum() / seen.sum())
+    np.testing.assert_allclose(halved.covariances, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["full", "tied"])
+def test_a_prior_without_pseudo_rows_shrinks_correlations_of_flat_features_too(family: str) -> None:
+    z = np.tile([1.0, 2.0, 3.0], (6, 1))
+    ours = estimate(FAMILIES[family], hard_moments(family, z, 3), Prior(covariance=0.0))
+    assert np.isfinite(ours.covariances).all()
+    np.linalg.cholesky(ours.dense)

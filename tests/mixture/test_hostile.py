@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_mix.mixture import HalfLife, Model, Rows, Spec, Window, learn, parameters, posterior
+from stream_mix.mixture import HalfLife, Model, Rows, Spec, TimeHalfLife, Window, learn, parameters, posterior
 from stream_mix.mixture.arrays import Array
 
 from .streams import ALL_FAMILIES
@@ -54,3 +54,45 @@ def test_no_number_turns_bad(family: str, seed: int) -> None:
         assert np.isfinite(found.covariances).all()
         if model.spec.family_value.scatter != "diag":
             np.linalg.cholesky(model.parameters.dense)
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("memory", [HalfLife(1.0), Window(50)])
+@pytest.mark.parametrize("stuck", [0.0, 0.1])
+def test_a_sensor_that_is_stuck_for_long_and_then_moves_again(
+    family: str, memory: HalfLife | Window, stuck: float
+) -> None:
+    x = np.random.default_rng(0).normal(size=(6000, 2))
+    x[600:4500, 1] = stuck
+    model, _ = learn(Model.new(Spec(2, family, memory=memory, batch_size=1), 2), Rows.of(x[:4500]))
+    assert model.basis.scale.min() > 1e-32
+    model, _ = learn(model, Rows.of(x[4500:]))
+    told = posterior(model, x)
+    assert np.isfinite(told.log_density).all()
+    assert 1e-3 < model.basis.scale[1] < 1e3
+
+
+@pytest.mark.parametrize("family", ["kmeans", "spherical"])
+def test_round_components_keep_one_scale_when_the_basis_moves(family: str) -> None:
+    x = np.random.default_rng(0).normal(size=(4000, 2))
+    x[:, 0], x[1000:, 1] = 5.0, 1000.0 * x[1000:, 1]
+    spec = Spec(2, family, memory=HalfLife(200.0), batch_size=10)
+    model, done = learn(Model.new(spec, 2), Rows.of(x))
+    assert "rebased" in {change.kind for change in done.changes}
+    assert model.basis.scale[0] == model.basis.scale[1]
+    # One feature of two has all the spread: half of what is within components.
+    spread = parameters(model).covariances * 2.0
+    assert ((spread > 1e4) & (spread < 2e6)).all()
+
+
+def test_components_stay_apart_when_a_stream_of_hard_clusters_rests_for_ages() -> None:
+    rng = np.random.default_rng(0)
+    x = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])[rng.integers(3, size=1200)] + rng.normal(
+        size=(1200, 2)
+    )
+    t = np.arange(1200.0) + np.repeat([0.0, 1e6], 600)
+    spec = Spec(3, "kmeans", memory=TimeHalfLife(60.0), batch_size=1)
+    before, _ = learn(Model.new(spec, 2), Rows.of(x[:600], t=t[:600]))
+    after, _ = learn(before, Rows.of(x[600:601], t=t[600:601]))
+    moves = np.hypot(*(parameters(after).means - parameters(before).means).T)
+    assert (moves < 1e-9).sum() == 2

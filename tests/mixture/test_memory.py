@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,22 @@ def test_senseless_lengths_are_refused(value: float) -> None:
 def test_a_length_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="half_life is '60'"):
         HalfLife("60")  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_window_of_no_whole_number_of_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"window is 0\.5, expected an integer"):
+        Window(0.5)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("kind", ["diag", "tied", "full"])
+@pytest.mark.parametrize("memory", [HalfLife(1.0), TimeHalfLife(1.0)])
+def test_what_is_all_but_forgotten_keeps_its_shape(kind: str, memory: Memory) -> None:
+    basis = Basis(np.zeros(2), np.ones(2))
+    z = np.random.default_rng(0).normal(size=(40, 2)) + 3.0
+    before = Moments.of_rows(kind, basis, z, np.ones((40, 1)))
+    nothing = Moments.zeros(kind, basis, 1)
+    after = total(memory.fold((before,), replace(nothing, rows=5000), 0.0, 5000.0))
+    assert 0.0 < after.mass[0] < 1e-100
+    np.testing.assert_array_equal(after.mean, before.mean)
+    np.testing.assert_allclose(after.scatter / after.mass[0], before.scatter / before.mass[0])
+    np.testing.assert_array_equal(after.seen, np.full((1, 2), after.mass[0]))

@@ -48,3 +48,8 @@ def test_rows_join_cut_and_grow() -> None:
 def test_a_senseless_specification_is_refused(choice: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Spec(**choice)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_an_event_time_whose_differences_would_overflow_is_refused() -> None:
+    with pytest.raises(ValueError, match="event time of row 1"):
+        Rows.of([[1.0], [2.0]], t=[0.0, -1e308])

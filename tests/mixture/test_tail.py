@@ -9,9 +9,9 @@ from scipy.stats import chi2
 from stream_mix.mixture.tail import chi_square_cdf
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 32, 129, 500])
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 32, 129, 500, 701, 1301, 2000])
 def test_equals_scipy(degrees: int) -> None:
-    x = np.concatenate([np.zeros(1), np.geomspace(1e-9, 1e5, 400)])
+    x = np.concatenate([np.zeros(1), np.geomspace(1e-9, 1e5, 400), degrees * np.linspace(0.5, 1.5, 41)])
     np.testing.assert_allclose(chi_square_cdf(x, degrees), chi2.cdf(x, degrees), atol=1e-12)
 
 

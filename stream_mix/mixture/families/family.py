@@ -121,6 +121,23 @@ def variances(moments: Moments, prior: Prior) -> Array:
     return (moments.scatter + prior.covariance * pooled(moments)) / rows + prior.reg_covar
 
 
+def round_variances(moments: Moments, prior: Prior) -> Array:
+    """One variance a component (k,), over all of its features: (scatter + c d pooled) / (seen + c d) +
+    reg_covar, where scatter and seen are summed over features, so that a feature counts as far as it was
+    seen."""
+    pseudo = prior.covariance * moments.d
+    rows = np.maximum(moments.seen.sum(axis=1) + pseudo, 1e-300)
+    summed = moments.scatter.sum(axis=1) + pseudo * pooled_variance(moments)
+    variance: Array = summed / rows + prior.reg_covar
+    return variance
+
+
+def pooled_variance(moments: Moments) -> float:
+    """The variance of a diagonal scatter, pooled over components and features."""
+    unit = UNIT_ROWS * max(moments.d, 1)
+    return float((moments.scatter.sum() + unit) / (moments.seen.sum() + unit))
+
+
 def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Array:
     """Covariances (k, d, d), estimated from rows (k,) each, with correlations r shrunk to (1 - lambda) r.
 
@@ -132,7 +149,9 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     if d == 1 or strength == 0.0:
         return covariances
     n = np.maximum(rows, 1e-300)[:, None, None]
-    deviation = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    variance = np.diagonal(covariances, axis1=1, axis2=2)
+    # A feature without variance is correlated with nothing.
+    deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
     r2 = np.square(covariances / (deviation[:, :, None] * deviation[:, None, :]))
     noise = np.square(1.0 - r2 * np.square(n / (n + d + 1))) / n
     off = ~np.eye(d, dtype=bool)

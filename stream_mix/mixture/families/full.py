@@ -15,7 +15,8 @@ def _covariances(moments: Moments, prior: Prior) -> Array:
     # The divisor sqrt(n_i n_j) is n where all features were seen, and keeps the matrix positive where some
     # were not.
     raw = (moments.scatter + prior.covariance * pooled(moments)) / moments.shape_of_scatter.pair(rows)
-    return shrink_correlations(raw, moments.mass, prior.correlation) + prior.reg_covar * np.eye(moments.d)
+    floored = raw + prior.reg_covar * np.eye(moments.d)
+    return shrink_correlations(floored, moments.mass, prior.correlation)
 
 
 FAMILY = Family(

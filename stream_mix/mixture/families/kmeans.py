@@ -12,11 +12,11 @@ import numpy as np
 from ..arrays import Array
 from ..moments import Moments
 from ..priors import Prior
-from .family import Family, pooled
+from .family import Family, pooled_variance
 
 
 def _covariances(moments: Moments, prior: Prior) -> Array:
-    return np.full(moments.k, pooled(moments).mean() + prior.reg_covar)
+    return np.full(moments.k, pooled_variance(moments) + prior.reg_covar)
 
 
 FAMILY = Family(

@@ -13,9 +13,8 @@ from .family import UNIT_ROWS, Family, pooled, shrink_correlations
 def _covariances(moments: Moments, prior: Prior) -> Array:
     rows = moments.mass.sum(keepdims=True)
     # The pooled covariance is the estimate itself here: a prior without pseudo-rows must leave it as it is.
-    raw = pooled(moments, UNIT_ROWS * prior.covariance)
-    shrunk = shrink_correlations(raw[None], rows, prior.correlation)[0]
-    covariance: Array = shrunk + prior.reg_covar * np.eye(moments.d)
+    raw = pooled(moments, UNIT_ROWS * prior.covariance) + prior.reg_covar * np.eye(moments.d)
+    covariance: Array = shrink_correlations(raw[None], rows, prior.correlation)[0]
     return covariance
 
 
