@@ -13,13 +13,15 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from stream_mix.client import PUBLISH, Subscriber
+from stream_mix.client import PUBLISH, ClientError, Subscriber
 from stream_mix.protocol import Assignment, Change, Heartbeat, Published, Snapshot
 
 from .ending import OK, ended
 
 STRANGEST = 5
 RATE_SECONDS = 5.0
+ASK_SECONDS = 1.0
+"""How long an engine has to show a model, where one is asked for by name."""
 KINDS = ("assignment", "snapshot", "change", "heartbeat")
 
 
@@ -59,7 +61,8 @@ def heard(seen: Seen, message: Published, now: float) -> Seen:
         case Assignment() if message.n:
             return _assigned(seen, message, now)
         case Snapshot():
-            return replace(seen, snapshot=message, generation=max(seen.generation, message.generation))
+            offset, generation = max(seen.offset, message.offset), max(seen.generation, message.generation)
+            return replace(seen, snapshot=message, offset=offset, generation=generation)
         case Change():
             return replace(seen, changes=(*seen.changes, message)[-STRANGEST:])
         case _:
@@ -103,11 +106,15 @@ def _strangest(seen: Seen, message: Assignment) -> tuple[Strange, ...]:
     return tuple(sorted((*recent, *rows), key=lambda row: row.log_density)[:STRANGEST])
 
 
-def table(models: Mapping[str, Seen], now: float) -> RenderableType:
-    """The table for all models heard of."""
-    if not models:
+def table(models: Mapping[str, Seen], now: float, beat: Heartbeat | None = None) -> RenderableType:
+    """The table for all models heard of; `beat` is the engine's latest."""
+    if beat is None and not models:
         return "nothing heard yet"
-    return Group(*(_model(name, seen, now) for name, seen in sorted(models.items())))
+    parts = [_model(name, seen, now) for name, seen in sorted(models.items())]
+    if beat is not None:
+        quiet = "" if models else "; no rows come, and no model to show yet (the first batch is not full)"
+        parts.append(f"the engine lives, offset {beat.offset:,}{quiet}")
+    return Group(*parts)
 
 
 def _model(name: str, seen: Seen, now: float) -> RenderableType:
@@ -140,6 +147,16 @@ def _model(name: str, seen: Seen, now: float) -> RenderableType:
     return Group(grid, strange) if seen.strangest else grid
 
 
+def expect(endpoint: str, model: str, seconds: float = ASK_SECONDS) -> None:
+    """Raise ClientError where a snapshot, which names all models of its engine, says that this is none of
+    them; an engine that has nothing to show within `seconds` is believed."""
+    with Subscriber(endpoint, kinds=("snapshot",)) as subscriber:
+        message = subscriber.receive(seconds)
+    known = message.engine.get("models") if isinstance(message, Snapshot) else None
+    if isinstance(known, list | tuple) and known and model not in known:
+        raise ClientError(f"{endpoint}: no model {model!r}, expected one of {', '.join(map(str, known))}")
+
+
 def run(
     *,
     endpoint: str = PUBLISH,
@@ -151,27 +168,30 @@ def run(
 ) -> dict[str, Seen]:
     """Show a live table until `seconds` are over (None: until Ctrl-C) and return what was heard.
 
-    Raises ClientError where nobody publishes at the endpoint within `timeout` seconds.
+    Raises ClientError where nobody publishes at the endpoint within `timeout` seconds, or no such model.
     """
-    from stream_mix.client import ClientError
-
     models: dict[str, Seen] = {}
+    beat: Heartbeat | None = None
     start, shown = clock(), -1e9
     with Subscriber(endpoint, model=model, kinds=KINDS) as subscriber:
         if timeout is not None and not subscriber.connected(timeout):
             raise ClientError(
                 f"{endpoint}: nobody publishes there (waited {timeout:g} s); is an engine running?"
             )
+        if model is not None:
+            expect(endpoint, model)
         with Live(table(models, start), console=console or Console(), auto_refresh=False) as live:
             while seconds is None or clock() < start + seconds:
                 message = subscriber.receive(0.1)
                 now = clock()
-                if message is not None and not isinstance(message, Heartbeat):
+                if isinstance(message, Heartbeat):
+                    beat = message
+                elif message is not None:
                     models[message.model] = heard(models.get(message.model, Seen()), message, now)
                 if now >= shown + 0.25:
                     shown = now
-                    live.update(table(models, now), refresh=True)
-            live.update(table(models, clock()), refresh=True)
+                    live.update(table(models, now, beat), refresh=True)
+            live.update(table(models, clock(), beat), refresh=True)
     return models
 
 

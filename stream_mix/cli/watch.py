@@ -43,6 +43,10 @@ def _lines(endpoint: str, model: str | None, seconds: float | None, timeout: flo
             raise ClientError(
                 f"{endpoint}: nobody publishes there (waited {timeout:g} s); is an engine running?"
             )
+        if model is not None:
+            from stream_mix.workers.watch import expect
+
+            expect(endpoint, model)
         while until is None or time.monotonic() < until:
             message = subscriber.receive(0.1)
             if message is not None:

@@ -4,7 +4,20 @@ Begin with `events`, what may happen and what may come of it; then `state`, what
 step itself.
 """
 
-from .events import Ask, Assigned, Effect, Event, Frames, Publish, Refuse, Reply, Stop, Tick
+from .events import (
+    Ask,
+    Assigned,
+    Effect,
+    Event,
+    Frames,
+    Greet,
+    Publish,
+    Refuse,
+    Rejected,
+    Reply,
+    Stop,
+    Tick,
+)
 from .fold import step
 from .state import Counters, EngineState, Learner, Mark, Plan, from_state, new, state_hash, to_state
 
@@ -16,11 +29,13 @@ __all__ = [
     "EngineState",
     "Event",
     "Frames",
+    "Greet",
     "Learner",
     "Mark",
     "Plan",
     "Publish",
     "Refuse",
+    "Rejected",
     "Reply",
     "Stop",
     "Tick",

@@ -54,7 +54,21 @@ class Stop:
     """The engine is about to end: what changed since the last snapshot is published."""
 
 
-Event: TypeAlias = Frames | Tick | Ask | Stop
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Somebody listens anew to the snapshots of these models: the latest are published once more."""
+
+    models: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """So many frames were refused beside those that the step refused: they are counted."""
+
+    frames: int
+
+
+Event: TypeAlias = Frames | Tick | Ask | Stop | Greet | Rejected
 
 
 class Part(NamedTuple):

@@ -9,7 +9,7 @@ piece is judged.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, cast
@@ -20,7 +20,22 @@ from ..mixture import Change as Learnt
 from ..mixture import Model, Posterior, Rows, judge_batch, learn, posterior, rows_until_batch
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
 from ..protocol.messages import ChangeKind
-from .events import Array, Ask, Assigned, Effect, Event, Frames, Part, Publish, Refuse, Reply, Stop, Tick
+from .events import (
+    Array,
+    Ask,
+    Assigned,
+    Effect,
+    Event,
+    Frames,
+    Greet,
+    Part,
+    Publish,
+    Refuse,
+    Rejected,
+    Reply,
+    Stop,
+    Tick,
+)
 from .features import admitted, aligned
 from .queries import answer, snapshot, time_or_none
 from .state import MARKS, Counters, EngineState, Learner, Mark
@@ -48,7 +63,11 @@ def step(state: EngineState, event: Event) -> tuple[EngineState, list[Effect]]:
         case Ask(query):
             return state, [Reply(answer(state, query))]
         case Stop():
-            return _shown(state, changed_only=True)
+            return _shown(state)
+        case Greet(models):
+            return _shown(state, again=models)
+        case Rejected(frames):
+            return _rejected(state, frames), []
 
 
 def _frames(state: EngineState, frames: Sequence[Frame]) -> tuple[EngineState, list[Effect]]:
@@ -72,10 +91,12 @@ def _frames(state: EngineState, frames: Sequence[Frame]) -> tuple[EngineState, l
         cells += size
     refused = len(effects) and sum(isinstance(effect, Refuse) for effect in effects)
     state = _run(state, run, effects)
-    if refused:
-        counters = replace(state.counters, frames_refused=state.counters.frames_refused + refused)
-        state = replace(state, counters=counters)
-    return state, effects
+    return _rejected(state, refused) if refused else state, effects
+
+
+def _rejected(state: EngineState, frames: int) -> EngineState:
+    refused = state.counters.frames_refused + frames
+    return replace(state, counters=replace(state.counters, frames_refused=refused))
 
 
 def _grown(state: EngineState, features: tuple[str, ...]) -> EngineState:
@@ -226,7 +247,7 @@ def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[E
     state = replace(state, t=t)
     effects: list[Effect] = []
     if not now < state.last_snapshot + state.plan.snapshot_every_seconds:
-        state, effects = _shown(replace(state, last_snapshot=now), changed_only=True)
+        state, effects = _shown(replace(state, last_snapshot=now))
     if not now < state.last_heartbeat + state.plan.heartbeat_seconds:
         number = state.published.get("heartbeat", 0)
         effects.append(Publish(Heartbeat(number, state.offset, t)))
@@ -234,14 +255,15 @@ def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[E
     return state, effects
 
 
-def _shown(state: EngineState, *, changed_only: bool) -> tuple[EngineState, list[Effect]]:
-    """Publishes a snapshot of every model that has learned rows since its last one."""
+def _shown(state: EngineState, again: Container[str] = ()) -> tuple[EngineState, list[Effect]]:
+    """Publishes a snapshot of every model that has learned rows since its last one, or is to be shown
+    `again`."""
     effects: list[Effect] = []
     learners = dict(state.learners)
     published = dict(state.published)
     for name, learner in state.learners.items():
         border = learner.border
-        if border.warming or (changed_only and border.learned == learner.shown):
+        if border.warming or (border.learned == learner.shown and name not in again):
             continue
         news = _News(state, name, published)
         learners[name] = news.show(learner)

@@ -38,7 +38,10 @@ def plan_of(settings: Settings) -> Plan:
         snapshot_every_seconds=publish.snapshot_every_seconds,
         heartbeat_seconds=publish.heartbeat_seconds,
         responsibilities=publish.responsibilities,
-        about={"name": settings.engine.name, "version": __version__, "config": settings.digest()},
+        about={
+            "name": settings.engine.name, "version": __version__, "config": settings.digest(),
+            "models": [model.name for model in settings.models],
+        },
     )
 
 

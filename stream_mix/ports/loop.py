@@ -21,7 +21,9 @@ from ..engine import (
     EngineState,
     Event,
     Frames,
+    Greet,
     Refuse,
+    Rejected,
     Reply,
     Stop,
     Tick,
@@ -55,6 +57,8 @@ QUESTIONS = 64
 LAST_SECONDS = 0.5
 """How long a clean stop goes on taking frames that had arrived already."""
 LIVE_SECONDS = 0.02
+GREET_SECONDS = 0.25
+"""Time between snapshots for new subscribers: those who come and go at will get no more than these."""
 
 
 @dataclass(slots=True)
@@ -113,7 +117,7 @@ class Loop:
         self._watch = watch
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
-        self._ticked = -1e9
+        self._ticked = self._greeted = -1e9
         self._full = False
         self._ingest = sockets.ingest
         bounds = settings.journal
@@ -152,6 +156,10 @@ class Loop:
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
             self._publisher.tell(self._step(Tick(now, self.clock.t())))
+            if self._publisher.newcomers and now >= self._greeted + GREET_SECONDS:
+                self._greeted = now
+                self._publisher.tell(self._step(Greet(self._publisher.newcomers)))
+                self._publisher.newcomers = frozenset()
             self._watch(self)
 
     def _finish(self) -> None:
@@ -180,7 +188,11 @@ class Loop:
         self._full = group.full
         if not group.frames and not group.letters:
             return
+        before = self.state.counters.frames_refused
         effects = self._folded(group)
+        uncounted = before + len(group.letters) - self.state.counters.frames_refused
+        if uncounted:
+            self._step(Rejected(uncounted))
         if self.journal is not None:
             self._keep(self.journal, group, effects)
         for _, code, _, _ in group.letters:

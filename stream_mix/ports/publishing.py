@@ -24,18 +24,24 @@ class Subscriptions:
         self._topics = tuple(topics)
         self._prefixes: set[bytes] = set()
 
-    def read(self, socket: zmq.Socket[bytes]) -> None:
-        """Take what came in on the publish socket: subscriptions and their ends; anything else is ignored."""
+    def read(self, socket: zmq.Socket[bytes]) -> set[bytes]:
+        """Take what came in on the publish socket: subscriptions and their ends; anything else is ignored.
+
+        Returns the prefixes that somebody, not necessarily the first, began to listen to.
+        """
+        begun: set[bytes] = set()
         for _ in range(_SUBSCRIPTIONS):
             try:
                 said = socket.recv(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                break
             if said[:1] == b"\1":
+                begun.add(said[1:])
                 if any(topic.startswith(said[1:]) for topic in self._topics):
                     self._prefixes.add(said[1:])
             elif said[:1] == b"\0":
                 self._prefixes.discard(said[1:])
+        return begun
 
     def wants(self, topic: bytes) -> bool:
         """Whether anybody listens to a topic."""
@@ -44,17 +50,21 @@ class Subscriptions:
 
 class Publisher:
     """The publish socket, or none; assignments of `models` are put into bytes only where somebody listens to
-    them."""
+    them. `newcomers` are the models whose snapshots somebody began to listen to; the loop empties it."""
 
     def __init__(self, socket: zmq.Socket[bytes] | None, models: Iterable[str]) -> None:
-        self.listeners = Subscriptions(_topic(name) for name in models)
+        self.models = tuple(models)
+        self.listeners = Subscriptions(map(_topic, self.models))
+        self.newcomers: frozenset[str] = frozenset()
         self.count = 0
         self._socket = socket
 
     def read(self) -> None:
         """Learn who listens by now."""
         if self._socket is not None:
-            self.listeners.read(self._socket)
+            begun = tuple(self.listeners.read(self._socket))
+            new = (name for name in self.models if any(map(f"snapshot/{name}".encode().startswith, begun)))
+            self.newcomers |= frozenset(new)
 
     def tell(self, effects: Iterable[Effect]) -> None:
         """Publish what is to be published of a step's effects."""

@@ -83,6 +83,8 @@ def _open(sockets: Sockets, settings: Settings) -> None:
         sockets.publish = _socket(sockets, zmq.XPUB, SUBSCRIPTION_BYTES)
         sockets.publish.set(zmq.SNDHWM, settings.publish.high_water_mark)
         sockets.publish.set(zmq.XPUB_NODROP, 0)
+        # Every subscription is told, not only the first of its kind: who comes late is shown the models.
+        sockets.publish.set(zmq.XPUB_VERBOSE, 1)
         sockets.endpoints["publish"] = _bind(sockets.publish, settings.publish.bind, "publish.bind")
     if settings.query.bind:
         sockets.query = _socket(sockets, zmq.ROUTER, longest)

@@ -54,6 +54,7 @@ def test_good_frames_are_answered_between_hostile_ones(tmp_path: Path) -> None:
         until(lambda: sum(service.loop.tally.rejected.values()) == 100)
         with Query(ends["query"]) as query:
             assert query.health().engine["frames"] == 100
+            assert query.health().engine["frames_refused"] == 100
             assert query.predict({"a": 0.0, "b": 0.0, "c": 0.0}).n == 1
     answers = assigned(messages)
     assert [message.seq for message in answers] == list(range(100))

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from stream_mix.client import ClientError, Producer
+from stream_mix.client import ClientError, Producer, Subscriber
 from stream_mix.engine import state_hash
 from stream_mix.ports.pacing import Pace, Range
+from stream_mix.protocol import Snapshot
 from stream_mix.workers import feed, replay, watch
 from tests.workers.serving import rows, serving, settings, until
 
@@ -124,3 +125,26 @@ def test_watch_shows_what_is_heard() -> None:
     assert "strangest" in text
     with pytest.raises(ClientError, match="nobody publishes there"):
         watch.run(endpoint="tcp://127.0.0.1:9", seconds=1.0, timeout=0.1)
+
+
+def test_watch_of_an_engine_without_rows_shows_that_it_lives_and_its_model() -> None:
+    console = Console(file=StringIO(), width=100, force_terminal=False)
+    with serving(settings()) as service:
+        endpoint = service.sockets.endpoints["publish"]
+        assert watch.run(endpoint=endpoint, seconds=0.5, console=console) == {}
+        with Producer(service.sockets.endpoints["push"], features=("a", "b", "c")) as producer:
+            producer.send(rows(200))
+        until(lambda: service.state.published.get("snapshot/m", 0) > 0)
+        # A second one, so that the topic is not new to the socket.
+        with Subscriber(endpoint, kinds=("snapshot",)) as first, Subscriber(endpoint) as second:
+            assert isinstance(first.receive(20.0), Snapshot)
+            assert isinstance(second.receive(20.0), Snapshot)
+            models = watch.run(endpoint=endpoint, model="m", seconds=1.0, console=console)
+        with pytest.raises(ClientError, match="no model 'nosuch', expected one of m"):
+            watch.run(endpoint=endpoint, model="nosuch", seconds=20.0, console=console)
+    assert models["m"].snapshot is not None
+    assert models["m"].rows == 0
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "the engine lives, offset 0; no rows come" in text
+    assert "the engine lives, offset 200" in text
+    assert "nothing heard" not in text
