@@ -70,6 +70,29 @@ def verify(journal: JournalFile, json: Json = False) -> int:
     return OK if report.ok else FAILED
 
 
+@app.command("dead-letters", epilog=CODES)
+def dead_letters(
+    journal: JournalFile,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the latest so many.")] = None,
+    json: Json = False,
+) -> int:
+    """Print the frames that were refused and why, oldest first; with --json one object for each."""
+    from stream_mix.ports.journal import JournalReader
+
+    with JournalReader.open(journal) as reader:
+        letters = reader.dead_letters()[-(limit or 0) :]
+    for letter in letters:
+        if json:
+            print_json(letter)
+            continue
+        received = datetime.fromtimestamp(letter.received, UTC).isoformat(timespec="milliseconds")
+        sender = "" if letter.source is None else f" from {letter.source!a}"
+        print(f"{received}{sender}, {letter.size} bytes, {letter.code}: {letter.reason}")
+    if not letters and not json:
+        print(f"{journal}: no dead letters")
+    return OK
+
+
 @app.command(epilog=CODES)
 def export(
     journal: JournalFile,

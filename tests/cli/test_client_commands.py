@@ -178,6 +178,9 @@ def test_record_keeps_frames_and_refusals(tmp_path: Path) -> None:
     assert recorder.returncode == 0
     info = told("journal", "info", out)
     assert (info["rows"], info["frames"], info["dead_letters"]) == (150, 2, 1)
+    letter = told("journal", "dead-letters", out, "--limit", "3")
+    assert (letter["code"], letter["size"]) == ("not_msgpack", 8)
+    assert re.search(r"\+00:00, 8 bytes, not_msgpack: \w", call("journal", "dead-letters", out).stdout)
     (tmp_path / "c.toml").write_text("[[models]]\nn_components = 3\nbatch_size = 50\n")
     assert told("replay", out, "--config", tmp_path / "c.toml")["rows"] == 150
     refused = call("replay", out)
