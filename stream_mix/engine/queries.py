@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -111,5 +110,10 @@ def _columns(state: EngineState, frame: Frame) -> Array:
     nothing to the model."""
     if not state.features:
         raise ProtocolError("value", "features: no row came yet, so there are no features to predict from")
-    admitted(replace(state.plan, features=state.features), state.features, frame)
+    known = set(state.features)
+    new = next((name for name in frame.features or () if name not in known), None)
+    if new is not None:
+        knows = ", ".join(f"{name[:40]}" for name in state.features[:6]) + (", ..." if len(known) > 6 else "")
+        raise ProtocolError("value", f"features: this model has not seen {new[:64]!a}; it knows {knows}")
+    admitted(state.plan, state.features, frame)
     return aligned(state.features, frame, {})

@@ -12,8 +12,9 @@ import pytest
 import zmq
 
 from stream_mix.cli.ending import BUG, complain, ended, explained
+from stream_mix.ports.journal import Journal
 from tests.cli.commands import COMMAND, call, csv_of, told
-from tests.workers.serving import rows, serving, settings
+from tests.workers.serving import rows, serving, settings, until
 
 NOBODY = "tcp://127.0.0.1:1"
 
@@ -68,6 +69,11 @@ def test_files_of_another_kind(tmp_path: Path) -> None:
     table = csv_of(tmp_path / "rows.csv", rows(10))
     assert "not a journal of stream_mix" in refused("replay", table)
     assert "not a journal of stream_mix" in refused("journal", "verify", table)
+    (tmp_path / "nothing").write_bytes(b"")
+    assert refused("replay", tmp_path / "nothing").endswith("not a journal of stream_mix (the file is empty)")
+    with Journal.open(tmp_path / "a.journal"):
+        (tmp_path / "b.journal").write_bytes((tmp_path / "a.journal").read_bytes())
+    assert "copied without the -wal file beside it" in refused("replay", tmp_path / "b.journal")
     (tmp_path / "words.csv").write_text("a,b\nx,1\ny,2\n")
     assert "column" in refused("send", tmp_path / "words.csv")
     (tmp_path / "empty.csv").write_text("")
@@ -106,7 +112,7 @@ def test_ports_in_use(tmp_path: Path) -> None:
     assert "durability" in refused("record", tmp_path / "r", "--durability", "some")
 
 
-def test_questions_that_have_no_answer() -> None:
+def test_questions_that_have_no_answer(tmp_path: Path) -> None:
     with serving(settings()) as service:
         ask = ("--endpoint", service.sockets.endpoints["query"])
         assert "no batch was learned yet" in refused("query", "snapshot", *ask)
@@ -115,6 +121,10 @@ def test_questions_that_have_no_answer() -> None:
         assert "expected a JSON object" in refused("query", "predict", *ask, "--row", "[1]")
         assert "expected a JSON object" in refused("query", "score", *ask, "--row", "{")
         assert "either a FILE or --row" in refused("query", "predict", *ask)
+        told("send", csv_of(tmp_path / "rows.csv", rows(10)), "--to", service.sockets.endpoints["push"])
+        until(lambda: service.state.offset == 10)
+        line = refused("query", "predict", *ask, "--row", '{"pressure": 3}')
+        assert line.endswith("this model has not seen 'pressure'; it knows a, b, c")
 
 
 def test_replays_that_mean_nothing(tmp_path: Path) -> None:

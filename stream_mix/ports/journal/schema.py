@@ -165,6 +165,11 @@ def check_format(db: sqlite3.Connection, path: str) -> int:
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if application != APPLICATION_ID:
+        if not os.path.getsize(path):
+            raise JournalError(path, "not a journal of stream_mix (the file is empty)")
+        if not application and is_empty(db):
+            why = "copied without the -wal file beside it while an engine was writing"
+            raise JournalError(path, f"holds no tables: no journal of stream_mix, or {why}")
         raise JournalError(path, "not a journal of stream_mix (a SQLite file of another program)")
     if version > FORMAT or version < 1:
         raise JournalError(path, f"journal format {version}; this release reads formats 1 to {FORMAT}")
