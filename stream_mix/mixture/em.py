@@ -20,9 +20,13 @@ from .families import Family, Parameters
 from .kernels import Natural, Sums, Told, accumulate, posterior
 from .moments import Moments
 from .scatter import SCATTERS
+from .tail import chi_square_cdf
 
 SWEEP_ROWS = 1 << 14
 """Rows that a sweep over data in memory takes at a time."""
+
+_TAIL_NUMBERS = 1 << 16
+"""Numbers that outlier scores are computed from at a time."""
 
 _NO_MASS = 1e-100
 """A component with less than this in a batch took no part in it; its mean there would be noise divided by
@@ -63,6 +67,31 @@ def e_step(parameters: Parameters, z: Array) -> Told:
         told.p[rows], told.label[rows] = part.p, part.label
         told.log_density[rows], told.distance[rows] = part.log_density, part.distance
     return told
+
+
+def outlier(parameters: Parameters, z: Array, log_density: Array) -> Array:
+    """How strange rows z (n, d) of the basis are, given their log densities (n,): 0 ordinary to 1 strange.
+
+    The chance that a row drawn from the mixture is likelier than this one, each component's rows being judged
+    by that component's term alone: sum_k weight_k F(2 (peak_k - log p(z))), where peak_k is the log density
+    of component k at its own mean, weight included, and F the chi-square distribution function with as many
+    degrees of freedom as features were observed. Over the mixture's own rows it is uniform.
+    """
+    if not has_missing(z):
+        return _likelier(parameters.natural, log_density)
+    out = np.empty(len(z))
+    for observed, rows in patterns(z):
+        out[rows] = _likelier(parameters.marginal(observed), log_density[rows])
+    return out
+
+
+def _likelier(natural: Natural, log_density: Array) -> Array:
+    out = np.empty(len(log_density))
+    size = max(64, _TAIL_NUMBERS // natural.k)
+    for start in range(0, len(out), size):
+        drop = natural.peak[:, None] - log_density[start : start + size]
+        out[start : start + size] = natural.weights @ chi_square_cdf(2.0 * np.maximum(drop, 0.0), natural.d)
+    return np.clip(out, 0.0, 1.0, out=out)
 
 
 def _part(z: Array, observed: Bools, rows: Ints) -> Array:

@@ -69,6 +69,8 @@ def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
     """
     if rows.d != model.d:
         raise ValueError(f"learn: rows have {rows.d} features, expected {model.d}")
+    if not rows.d and len(rows):
+        raise ValueError("learn: rows have no features, expected one at least")
     waiting = Rows.concatenated([model.pending, rows])
     size = model.spec.batch_size
     full = len(waiting) // size * size

@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import e_step, has_missing
+from .em import e_step, has_missing, outlier
 from .families import Parameters, estimate
 from .kernels import Told
 from .memory import Store, total
 from .moments import Moments
 from .rows import Rows
 from .spec import Spec
-from .tail import chi_square_cdf
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +115,8 @@ class Posterior:
         p: responsibilities (n, k), rows sum to 1.
         label: stable id of the likeliest component (n,); -1 while the model is warming.
         log_density: (n,), natural logarithm, per the data's units, over the features that were observed.
-        outlier: (n,), the chance that a row drawn from that component lies nearer to its centre: 0 ordinary,
-            1 as strange as can be.
+        outlier: (n,), the chance that a row drawn from the mixture is likelier: 0 ordinary, 1 as strange as
+            can be; uniform over rows that the mixture made.
     """
 
     p: Array
@@ -155,17 +154,12 @@ def posterior(model: Model, x: ArrayLike) -> Posterior:
 
 
 def said(model: Model, z: Array, told: Told) -> Posterior:
-    """What an E-step told of rows z (n, d) in the basis, with the model's ids and in the data's units.
-
-    The outlier score is the chi-square distribution function at the row's squared Mahalanobis distance, with
-    as many degrees of freedom as features were observed.
-    """
-    observed = (~np.isnan(z)).sum(axis=1) if has_missing(z) else model.d
+    """What an E-step told of rows z (n, d) in the basis, with the model's ids and in the data's units."""
     return Posterior(
         told.p,
         np.array(model.components)[told.label],
         data_log_density(model.basis, z, told.log_density),
-        chi_square_cdf(told.distance, observed),
+        outlier(model.parameters, z, told.log_density),
     )
 
 

@@ -15,13 +15,16 @@ import numpy as np
 from .arrays import Array
 from .basis import Basis
 from .chances import draw
-from .em import batch_moments, e_step
+from .em import batch_moments, e_step, patterns
 from .families import Family, Parameters, estimate
 from .moments import Moments
 from .priors import Prior
 
 _BUDGET = 4e9
 """Floating-point operations that moves may cost."""
+
+_PATTERN = 2e6
+"""What a further pattern of missing values costs in an EM step, in the same unit."""
 
 _ROWS = 10
 """Rows a component below which likelihood cannot tell a better place from a tighter fit."""
@@ -60,7 +63,8 @@ def moved(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator
     if k == 1 or reservoir.hard or len(reservoir.z) < _ROWS * k:
         return current
     width = 11 + d + (d * (d + 1) // 2 if reservoir.family.scatter == "full" else d)
-    affordable = int(_BUDGET / (4.0 * _STEPS * len(reservoir.z) * k * width))
+    work = 4.0 * len(reservoir.z) * k * width + _PATTERN * sum(1 for _ in patterns(reservoir.z))
+    affordable = int(_BUDGET / (_STEPS * work))
     # A move must gain more, over all rows, than fitting one component's parameters to noise would.
     least = reservoir.family.n_parameters(k, d) / k / float(reservoir.w.sum())
     failures = 0

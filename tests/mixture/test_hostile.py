@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_mix.mixture import HalfLife, Model, Rows, Spec, TimeHalfLife, Window, learn, parameters, posterior
+from stream_mix.mixture import (
+    HalfLife,
+    Memory,
+    Model,
+    Rows,
+    Spec,
+    TimeHalfLife,
+    Window,
+    learn,
+    parameters,
+    posterior,
+)
 from stream_mix.mixture.arrays import Array
 
 from .streams import ALL_FAMILIES
@@ -96,3 +107,21 @@ def test_components_stay_apart_when_a_stream_of_hard_clusters_rests_for_ages() -
     after, _ = learn(before, Rows.of(x[600:601], t=t[600:601]))
     moves = np.hypot(*(parameters(after).means - parameters(before).means).T)
     assert (moves < 1e-9).sum() == 2
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize(
+    "memory", [Spec().memory, HalfLife(100.0), Window(200)], ids=lambda memory: type(memory).__name__
+)
+@pytest.mark.parametrize("batch_size", [1, 20])
+def test_one_giant_row_costs_only_itself(family: str, memory: Memory, batch_size: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.choice([0.0, 20.0], (1500, 1)) + rng.normal(size=(1500, 3))
+    model, _ = learn(Model.new(Spec(3, family, memory=memory, batch_size=batch_size), 3), Rows.of(x))
+    model, _ = learn(model, Rows.of(np.array([[1e100, -1e100, 1e100], [1e100, 1.0, 1.0], [1e80, 0.0, 1e99]])))
+    for start in range(0, 1500, 100):
+        model, _ = learn(model, Rows.of(x[start : start + 100]))
+        told = posterior(model, x)
+        assert np.isfinite(told.log_density).all()
+        np.testing.assert_allclose(told.p.sum(axis=1), 1.0, atol=1e-12)
+    assert np.isfinite(parameters(model).covariances).all()

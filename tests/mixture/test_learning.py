@@ -201,6 +201,19 @@ def test_outlier_scores_are_uniform_on_the_models_own_data() -> None:
     assert posterior(model, [[30.0, 0.0, 0.0]]).outlier[0] > 1.0 - 1e-12
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_outlier_scores_are_uniform_over_components_of_any_size_and_spread(share: float) -> None:
+    rng = np.random.default_rng(0)
+    spread = rng.choice([0.1, 1.0, 5.0], 20_000, p=[0.6, 0.3, 0.1])
+    x = spread[:, None] * rng.normal(size=(20_000, 2)) + 40.0 * np.log10(spread)[:, None]
+    model, _ = learn(Model.new(Spec(3, "full"), 2), Rows.of(x))
+    scores = np.sort(posterior(model, holes(x, share) if share else x).outlier)
+    assert np.abs(scores - np.linspace(0, 1, len(x))).max() < 0.03
+    # Far from all, and also where only a rare broad component reaches.
+    assert posterior(model, [[1e3, 1e3]]).outlier[0] > 1.0 - 1e-12
+    assert posterior(model, [[30.0, 30.0]]).outlier[0] > 0.85
+
+
 def test_weights_count_like_repeated_rows() -> None:
     x, _, _ = blobs(300, k=2, d=2, seed=1)
     w = np.random.default_rng(0).integers(1, 4, 300).astype(float)

@@ -160,3 +160,30 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     # min(wanted / signal, most), without a quotient that overflows where a component has next to no rows.
     amount = wanted / np.maximum(signal, wanted / most)
     return np.where(off, covariances * (1.0 - amount)[:, None, None], covariances)
+
+
+def sound(covariances: Array, floor: float) -> Array:
+    """Covariances (k, d, d), each that is not positive definite replaced by its diagonal, floored.
+
+    Beside a value of 1e100 the sums of ordinary rows keep no digits, and what is left need not be a
+    covariance. With a floor of 0 nothing is replaced: the caller wants to know instead.
+    """
+    if floor == 0.0 or _positive_definite(covariances):
+        return covariances
+    out = covariances.copy()
+    for matrix in out:
+        if not _positive_definite(matrix):
+            diagonal = np.nan_to_num(np.diagonal(matrix), nan=floor, posinf=1e200, neginf=floor)
+            matrix[:] = np.diag(np.maximum(diagonal, floor))
+    return out
+
+
+def _positive_definite(matrices: Array) -> bool:
+    """Whether one matrix, or every one of several, is finite and has a Cholesky factor."""
+    if not np.isfinite(matrices).all():
+        return False
+    try:
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return False
+    return True

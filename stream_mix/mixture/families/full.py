@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays import Array
 from ..moments import Moments
 from ..priors import Prior
-from .family import Family, pooled, shrink_correlations
+from .family import Family, pooled, shrink_correlations, sound
 
 
 def _covariances(moments: Moments, prior: Prior) -> Array:
@@ -16,7 +16,7 @@ def _covariances(moments: Moments, prior: Prior) -> Array:
     # were not.
     raw = (moments.scatter + prior.covariance * pooled(moments)) / moments.shape_of_scatter.pair(rows)
     floored = raw + prior.reg_covar * np.eye(moments.d)
-    return shrink_correlations(floored, moments.mass, prior.correlation)
+    return sound(shrink_correlations(floored, moments.mass, prior.correlation), prior.reg_covar)
 
 
 FAMILY = Family(

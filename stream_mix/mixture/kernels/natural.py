@@ -25,6 +25,7 @@ class Natural:
         kind: shape of the second moments, `diag`, `tied` or `full`.
         origin: (d,), taken from x before anything is squared.
         theta: (k, f), a row for each component over the f features.
+        weights: (k,).
         peak: (k,), log weight + log density at the component's own mean.
         shared: (d, d) precision of all components where kind is `tied`, else None.
     """
@@ -32,6 +33,7 @@ class Natural:
     kind: str
     origin: Array
     theta: Array
+    weights: Array
     peak: Array
     shared: Array | None = None
 
@@ -51,7 +53,9 @@ class Natural:
 
         Raises numpy.linalg.LinAlgError where a covariance is not positive definite.
         """
-        origin = np.exp(log_weights) @ means
+        # The heaviest component's mean, not the mean of all: one component far out must not cost the others
+        # their digits.
+        origin = means[int(log_weights.argmax())].copy()
         m = means - origin
         d = m.shape[1]
         if kind == "diag":
@@ -68,7 +72,8 @@ class Natural:
         peak = log_weights - 0.5 * (d * LOG_2PI + log_det)
         constant = peak - 0.5 * (linear * m).sum(axis=1)
         theta = np.concatenate([constant[:, None], linear, quadratic], axis=1)
-        return cls(kind, origin, np.ascontiguousarray(theta), peak, precision if kind == "tied" else None)
+        shared = precision if kind == "tied" else None
+        return cls(kind, origin, np.ascontiguousarray(theta), np.exp(log_weights), peak, shared)
 
 
 def _inverse(root: NDArray[np.floating[Any]]) -> Array:
