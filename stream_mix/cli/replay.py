@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ from .show import plain, print_json, progress
 if TYPE_CHECKING:
     from stream_mix.engine import EngineState
     from stream_mix.ports.journal import JournalFrame
+    from stream_mix.ports.pacing import Range
     from stream_mix.workers.replay import Replayed
 
 
@@ -86,8 +89,24 @@ def replay(
             journal, how=settings, to=to, wanted=wanted, pace=speed, loop=loop, step=_ask if step else None,
             timeout=timeout, progress=tell,
         )  # fmt: skip
+    if not done.frames and not step and (total or wanted != Range()):
+        raise ValueError(f"{journal}: nothing matches {_filters(wanted)}; it has {total} rows")
     _print(done, to, json)
     return OK
+
+
+def _filters(wanted: Range) -> str:
+    """The options that choose rows, as they were given."""
+    words = {"start": "--from", "stop": "--to-offset"}
+    given = [item for item in fields(wanted) if item.name not in ("clock", "limit")]
+    told = []
+    for item in given:
+        value = getattr(wanted, item.name)
+        if item.name in ("since", "until") and value is not None:
+            value = datetime.fromtimestamp(value, UTC).isoformat()
+        if value != item.default:
+            told.append(f"{words.get(item.name, f'--{item.name}')} {value}")
+    return ", ".join(told)
 
 
 def _print(done: Replayed, to: str | None, json: bool) -> None:
