@@ -75,6 +75,10 @@ def run(
             if progress is not None:
                 progress(producer.rows_sent)
         rows, frames = producer.rows_sent, producer.seq
+    if not rows:
+        why = f"all {refused} were left out" if refused else "it holds none"
+        name = "standard input" if os.fspath(file) == "-" else os.fspath(file)
+        raise ValueError(f"{name}: no row to send, {why}")
     return Fed(rows, frames, refused)
 
 

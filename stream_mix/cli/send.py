@@ -81,6 +81,8 @@ def send(
     """
     from stream_mix.workers import feed
 
+    if rate is not None and not rate > 0:
+        raise ValueError(f"--rate {rate:g}: expected rows per second, more than 0")
     batch = batch or (1 if live(file) else 256)
     with progress("sending", limit) as tell:
         fed = feed.run(

@@ -19,7 +19,7 @@ from stream_mix.protocol import Frame, show
 from stream_mix.recording.blocks import Floats, RecordingError
 from stream_mix.recording.parquet_rows import pyarrow
 from stream_mix.recording.stored import frames_of, names_of, own_names
-from stream_mix.recording.tables import FORMATS, format_of
+from stream_mix.recording.tables import FORMATS, SUFFIXES, format_of
 
 _GROUP_CELLS: Final = 1 << 21
 Frames = Callable[[], Iterator[tuple[int, Frame]]]
@@ -81,7 +81,10 @@ def export(
     when all rows were seen.
     """
     name = os.fspath(out)
-    form = format or format_of(name) or "csv"
+    form = format or format_of(name)
+    if form is None and name != "-" and os.path.splitext(name.removesuffix(".gz"))[1]:
+        raise RecordingError(f"{name}: which format? Expected a name in {', '.join(SUFFIXES)}, or a format")
+    form = form or "csv"
     if form not in FORMATS:
         raise RecordingError(f"{name}: format {form!r}, expected one of {', '.join(FORMATS)}")
     if form == "parquet":

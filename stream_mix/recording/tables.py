@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -18,7 +19,7 @@ from stream_mix.recording.json_rows import json_chunks
 from stream_mix.recording.parquet_rows import parquet_chunks
 
 FORMATS: Final = ("csv", "jsonl", "parquet")
-_SUFFIXES: Final = {
+SUFFIXES: Final = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "csv",
@@ -68,6 +69,8 @@ def read_rows(
             if form == "parquet":
                 chunks = parquet_chunks(shown, binary, wanted, block, on_refused)
             else:
+                if _is_binary(binary):
+                    raise RecordingError(f"{shown}: binary data, expected a table: text in UTF-8, or Parquet")
                 text = stack.enter_context(_text(binary))
                 if form == "csv":
                     chunks = csv_chunks(shown, text, wanted, delimiter, block, on_refused)
@@ -83,7 +86,7 @@ def read_rows(
 def format_of(name: str) -> str | None:
     """The format that a file's name tells, without the .gz."""
     path = Path(name)
-    return _SUFFIXES.get((path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower())
+    return SUFFIXES.get((path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower())
 
 
 def _open(stack: ExitStack, name: str, stdin: BinaryIO | None) -> io.BufferedReader:
@@ -106,6 +109,16 @@ def _peek(binary: io.BufferedReader) -> str:
     if start[:4] == b"PAR1":
         return "parquet"
     return "jsonl" if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" else "csv"
+
+
+def _is_binary(binary: io.BufferedReader) -> bool:
+    """Whether the start is neither UTF-8 nor, by its control characters, text of another kind."""
+    start = binary.peek(16)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in start)
+    return False
 
 
 def _text(binary: io.BufferedReader) -> io.TextIOWrapper:
