@@ -219,6 +219,12 @@ def test_load_reads_the_process_environment_by_default(
         ("ENGIN__NAME", "x", "engin: unknown key, did you mean engine?"),
         ("LIMITS__ROWS", "many", "limits.rows: found 'many', expected a whole number"),
         ("INGEST__TOPICS", "a,b", "ingest.topics: found 'a,b', expected JSON"),
+        (
+            "MODELS__N_COMPONENTS",
+            "3",
+            "a key of a model cannot be set in the environment, expected it in the file"
+            " (or all models as JSON in STREAM_MIX_MODELS)",
+        ),
         ("MODELS", '[{"nam": "q"}]', "models[0].nam: unknown key, did you mean name?"),
     ],
 )

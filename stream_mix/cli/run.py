@@ -27,7 +27,7 @@ def run(
 
     Either ends it cleanly, with its state kept, and with exit code 0.
 
-    Every key can also be set in the environment: STREAM_MIX_ENGINE__NAME is name of [engine].
+    Every key can also be set in the environment: STREAM_MIX_ENGINE__NAME is engine.name.
     """
     one_thread()
     from stream_mix.config import load

@@ -189,6 +189,11 @@ def _environment(environ: Mapping[str, str], origins: dict[str, str]) -> dict[st
             if dot:
                 raise ConfigError(f"environment {name}: {section}: {unknown_key(section, (), Settings)}")
             continue
+        if section == "models" and dot:
+            raise ConfigError(
+                f"environment {name}: a key of a model cannot be set in the environment, expected it in the"
+                f" file (or all models as JSON in {PREFIX}MODELS)"
+            )
         origins[key] = name
         try:
             found = _Environment({name: value})()
