@@ -81,6 +81,17 @@ def test_rows_that_are_none_are_said() -> None:
             producer.send([1.0], w=-1.0)
 
 
+def test_a_feature_that_is_none_is_missing() -> None:
+    with serving(settings()) as service:
+        with Producer(service.sockets.endpoints["push"]) as producer:
+            producer.send({"a": 1.0, "b": None})
+            producer.send([{"a": None, "b": 2.0}, {"a": 1.0, "b": 3.0}])
+            with pytest.raises(ClientError, match="no good row"):
+                producer.send({"a": None})
+        until(lambda: service.state.offset == 3)
+        assert service.state.features == ("a", "b")
+
+
 def test_nobody_there_is_one_line_in_time() -> None:
     start = time.monotonic()
     with (

@@ -67,7 +67,7 @@ class Producer(Client):
         id: Sequence[str | int] | str | int | None = None,
     ) -> None:
         """Send one event (a map of features), several (a sequence of maps), one row (d,) or rows (n, d) of
-        numbers.
+        numbers. A feature that is None, or is not there, is a missing value.
 
         t: event times in Unix seconds, w: weights > 0, id: names of the rows; one for each row, a single
             one for a single row. Raises ClientError where nobody takes a frame in time, or a row cannot be
@@ -89,7 +89,7 @@ class Producer(Client):
         n = len(rows)
         columns = {"t": each(t, n, "t"), "w": each(w, n, "w"), "id": each(id, n, "id")}
         for i, row in enumerate(rows):
-            event: dict[str, Any] = {"x": row}
+            event: dict[str, Any] = {"x": _present(row)}
             event |= {key: column[i] for key, column in columns.items() if column is not None}
             self._events.append(event)
         self._waiting += n
@@ -189,3 +189,10 @@ class Producer(Client):
             self.close()
         else:
             Client.close(self)
+
+
+def _present(row: Event) -> Event:
+    """The row without features that are None."""
+    if isinstance(row, Mapping) and any(value is None for value in row.values()):
+        return {name: value for name, value in row.items() if value is not None}
+    return row
