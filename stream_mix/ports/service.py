@@ -12,7 +12,7 @@ from ..engine import Ask, Counters, EngineState, Reply, new, step
 from ..protocol import Health, Query
 from .clock import Clock
 from .folding import Recovered, plan_of, recover
-from .journal import Journal, JournalReader
+from .journal import Journal, JournalError, JournalReader
 from .loop import Loop
 from .metrics import MetricsServer, Report
 from .sockets import Sockets, open_sockets
@@ -53,6 +53,10 @@ class Service:
         if settings.journal.path:
             self.journal = self._stack.enter_context(_journal(settings))
             self.recovered = recover(self.journal.path, plan)
+            known = len(self.recovered.state.features)
+            if known > plan.max_features:
+                why = f"has {known} features, limits.features is {plan.max_features}, expected {known}"
+                raise JournalError(self.journal.path, why)
             _keep_settings(self.journal, settings)
         found = self.recovered
         self.loop = Loop(

@@ -3,10 +3,12 @@ was learned."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgpack
@@ -178,6 +180,21 @@ def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "b.journal").write_text("not a journal at all")
     with pytest.raises(JournalError, match="not a journal"):
         Service(settings(journal={"path": str(tmp_path / "b.journal")}))
+    with closing(sqlite3.connect(tmp_path / "c.journal")) as db:
+        db.execute("CREATE TABLE other (x)")
+    with pytest.raises(JournalError, match="of another program"):
+        Service(settings(journal={"path": str(tmp_path / "c.journal")}))
+    assert not [path.name for path in tmp_path.glob("[bc].journal-*")]
+
+
+def test_fewer_features_than_the_journal_has_are_refused_at_the_start(tmp_path: Path) -> None:
+    journal = {"path": str(tmp_path / "a.journal")}
+    with serving(settings(journal=journal)) as service:
+        with Producer(service.sockets.endpoints["push"]) as producer:
+            producer.send(rows(100))
+        until(lambda: service.state.offset == 100)
+    with pytest.raises(JournalError, match=r"has 3 features, limits\.features is 2"):
+        Service(settings(journal=journal, limits={"features": 2}))
 
 
 def test_says_it_lives_and_what_is_new() -> None:
