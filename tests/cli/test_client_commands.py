@@ -57,7 +57,9 @@ def test_send_query_and_replay(tmp_path: Path) -> None:
     assert f"state {replayed['state_hash']}" in call("replay", journal).stdout
     part = told("replay", journal, "--from", "100", "--to-offset", "300", "--limit", "150", "--pace", "1e6/s")
     assert part["rows"] == 150
-    assert told("replay", journal, "--since", "2000-01-01", "--until", "2000-01-02")["rows"] == 0
+    none = call("replay", journal, "--since", "2000-01-01", "--until", "2000-01-02")
+    assert (none.exit_code, none.stdout) == (2, "")
+    assert "nothing matches --since 2000-01-01T00:00:00+00:00, --until" in none.stderr
     (tmp_path / "other.toml").write_text('[[models]]\nname = "other"\nn_components = 2\n')
     assert list(told("replay", journal, "--config", tmp_path / "other.toml")["models"]) == ["other"]
 
@@ -178,6 +180,8 @@ def test_record_keeps_frames_and_refusals(tmp_path: Path) -> None:
     assert recorder.returncode == 0
     info = told("journal", "info", out)
     assert (info["rows"], info["frames"], info["dead_letters"]) == (150, 2, 1)
+    unknown = call("journal", "export", out, tmp_path / "x.foo")
+    assert (unknown.exit_code, ".jsonl" in unknown.stderr, (tmp_path / "x.foo").exists()) == (2, True, False)
     letter = told("journal", "dead-letters", out, "--limit", "3")
     assert (letter["code"], letter["size"]) == ("not_msgpack", 8)
     assert re.search(r"\+00:00, 8 bytes, not_msgpack: \w", call("journal", "dead-letters", out).stdout)

@@ -76,6 +76,12 @@ def test_files_of_another_kind(tmp_path: Path) -> None:
     assert "copied without the -wal file beside it" in refused("replay", tmp_path / "b.journal")
     (tmp_path / "words.csv").write_text("a,b\nx,1\ny,2\n")
     assert "column" in refused("send", tmp_path / "words.csv")
+    (tmp_path / "head.csv").write_text("a,b\n")
+    (tmp_path / "rubbish.csv").write_bytes(bytes(range(256)) * 8)
+    with serving(settings()) as service:
+        to = ("--to", service.sockets.endpoints["push"])
+        assert "no row to send, it holds none" in refused("send", tmp_path / "head.csv", *to)
+        assert "rubbish.csv: binary data" in refused("send", tmp_path / "rubbish.csv", *to)
     (tmp_path / "empty.csv").write_text("")
     assert "empty" in refused("send", tmp_path / "empty.csv")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
@@ -135,6 +141,9 @@ def test_replays_that_mean_nothing(tmp_path: Path) -> None:
     assert "pace 'quick': expected fast, original" in refused("replay", path, *config, "--pace", "quick")
     assert "--since 'then': expected Unix seconds" in refused("replay", path, *config, "--since", "then")
     assert "none from offset 10 on" in refused("replay", path, *config, "--from", "10")
+    nobody = refused("replay", path, *config, "--source", "nobody")
+    assert nobody == f"{path}: nothing matches --source nobody; it has 10 rows"
+    assert "nothing matches --to-offset 0" in refused("replay", path, *config, "--to-offset", "0")
     assert "loop needs a running engine" in refused("replay", path, *config, "--loop", "2")
     assert "--verify compares a whole journal" in refused("replay", path, *config, "--verify", "--limit", "1")
     assert "--clock 'mine': expected received" in refused("replay", path, *config, "--clock", "mine")
@@ -148,7 +157,8 @@ def test_wrong_command_lines() -> None:
     assert "Invalid value for '--rate': " in refused("send", "a.csv", "--rate", "x")
     assert "Missing argument" in refused("replay")
     assert "No such option" in refused("run", "--fast", "a.toml")
-    assert "rows per second -1.0" in refused("send", "a.csv", "--rate", "-1")
+    assert "--rate 0: expected rows per second" in refused("send", "a.csv", "--rate", "0")
+    assert "STREAM_MIX_ENGINE__NAME is engine.name." in " ".join(call("run", "--help").stdout.split())
 
 
 def test_standard_input_that_is_no_table(tmp_path: Path) -> None:
