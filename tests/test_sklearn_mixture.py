@@ -93,4 +93,6 @@ def test_outlier_scores() -> None:
     scores = mixture.outlier_samples(x)
     assert np.mean(scores > 0.95) == pytest.approx(0.05, abs=0.02)
     assert mixture.outlier_samples([[1000.0, 0.0]])[0] == pytest.approx(1.0)
-    assert mixture.outlier_samples(mixture.means_) == pytest.approx(0.0, abs=1e-9)
+    # The likeliest point of all is a mean; the others are less likely, but nothing strange.
+    assert mixture.outlier_samples(mixture.means_).min() == pytest.approx(0.0, abs=1e-9)
+    assert mixture.outlier_samples(mixture.means_).max() < 0.5

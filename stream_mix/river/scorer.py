@@ -22,9 +22,9 @@ _SCORES: Mapping[str, Callable[[Posterior], Array]] = MappingProxyType(
 class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     """Anomaly detection in a stream by a mixture of Gaussians: how far out is a row, higher being stranger.
 
-    `tail_probability` is the chance that a row drawn from the likeliest component lies nearer to its centre,
-    from the chi-square distribution: 0 at a centre, 1 as strange as can be, 0 before any learning. Since it
-    is 1.0 for all rows far out, it cannot rank them; `log_density`, the negative logarithm of the density in
+    `tail_probability` is the chance that a row drawn from the mixture is likelier: 0 where the density is
+    highest, 1 as strange as can be, 0 before any learning. Since it is 1.0 for all rows far out, it cannot
+    rank them; `log_density`, the negative logarithm of the density in
     the data's units, can, and is not bounded. Everything else is as in `GaussianMixture`.
 
     Parameters

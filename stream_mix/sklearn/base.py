@@ -118,10 +118,9 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         return labels
 
     def outlier_samples(self, X: Any) -> Array:
-        """How strange each row is (n,): 0 at the centre of its component, towards 1 far out.
+        """How strange each row is (n,): 0 where the density is highest, towards 1 far out.
 
-        It is the chance that a row drawn from the row's likeliest component lies nearer to the centre
-        (chi-square distribution of the squared Mahalanobis distance, over the features that were observed).
+        It is the chance that a row drawn from the mixture is likelier, over the features that were observed.
         """
         return self._posterior(X).outlier
 
