@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -174,6 +175,19 @@ def check_format(db: sqlite3.Connection, path: str) -> int:
     if version > FORMAT or version < 1:
         raise JournalError(path, f"journal format {version}; this release reads formats 1 to {FORMAT}")
     return version
+
+
+def check_own(path: str) -> None:
+    """JournalError where there is a file that is no journal: no lock is left beside what is not ours."""
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return
+    try:
+        with closing(connect(path, writer=False)) as db:
+            if not is_empty(db):
+                check_format(db, path)
+    except sqlite3.Error as error:
+        if "not a database" in str(error):
+            raise explain(path, error) from None
 
 
 def explain(path: str, error: sqlite3.Error) -> JournalError:

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from types import TracebackType
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from stream_mix.ports.journal.schema import (
     TABLES,
     check_format,
     check_no_folder,
+    check_own,
     connect,
     explain,
     frame_row,
@@ -111,7 +111,7 @@ class Journal:
         if not create and not os.path.exists(name):
             raise JournalError(path, "no such journal")
         check_no_folder(name)
-        _check_own(name)
+        check_own(name)
         lock = WriterLock(name)
         try:
             db = _open_db(name, durability, dict(meta or {}))
@@ -254,19 +254,6 @@ class Journal:
         except sqlite3.Error:
             self._failed += ", and what was under way could not be undone"
         raise reason from None
-
-
-def _check_own(path: str) -> None:
-    """JournalError where there is a file that is no journal: no lock is left beside what is not ours."""
-    if not os.path.exists(path) or not os.path.getsize(path):
-        return
-    try:
-        with closing(connect(path, writer=False)) as db:
-            if not is_empty(db):
-                check_format(db, path)
-    except sqlite3.Error as error:
-        if "not a database" in str(error):
-            raise explain(path, error) from None
 
 
 def _open_db(path: str, durability: str, meta: dict[str, str]) -> sqlite3.Connection:
