@@ -127,6 +127,12 @@ def _mixture(
             near[:, 0], near[:, 1], s=75, marker=marker, facecolors=PAPER, edgecolors=INK, linewidths=1.5,
             zorder=5, label=f"{words}: {int(which.sum())}" + (f" ({away} far outside)" if away else ""),
         )  # fmt: skip
+    spreads = " and ".join(f"{spread:g}" for spread, _ in SPREADS)
+    ax.text(
+        0.99, 0.01, f"rings: {spreads} standard deviations; points jittered by up to half a unit",
+        transform=ax.transAxes, ha="right", va="bottom", color=INK, fontsize=8, zorder=7,
+        bbox={"boxstyle": "round,pad=0.2", "fc": PAPER, "ec": "none", "alpha": 0.8},
+    )  # fmt: skip
     title = f"the {len(at)} strangest rows"
     ax.legend(title=title, loc="upper left", fontsize=9, title_fontsize=9, framealpha=0.95, edgecolor=FAINT)
     ax.set_title("the mixture: oval, soft, each component with its own spread", color=INK)

@@ -31,10 +31,10 @@ def opening(stream: Stream) -> str:
     n, d = stream.x.shape
     bad = int(stream.anomaly.sum())
     return f"""\
-{n:,} rows of {d} sensors of a NASA shuttle, as River ships them; {bad:,} are labelled anomalies, which is
-kept from all learners. Why these: most anomalies lie in one long thin cluster, and sensors jump by thousands;
-a full mixture takes the rows as they are and with K = 2 gathers all anomalies in one component, where k-means
-on the same rows finds nothing."""
+{n:,} rows of {d} sensors of a NASA shuttle, as River ships them; {bad:,} are labelled anomalies, and all
+labels are kept from all learners. Why these: most anomalies lie in one long thin cluster, and sensors jump by
+thousands; a full mixture takes the rows as they are and with K = 2 gathers all anomalies in one component.
+k-means finds nothing in rows as they are: it needs them scaled first, and then does well at K = 2."""
 
 
 def command() -> str:
@@ -56,7 +56,7 @@ Your own rows in River, six lines of Python:
 
 {PYTHON}
 
-Your own rows through an engine, one line:
+Your own rows through an engine (`kill %1` in the same shell ends it), one line:
 
 {tool} run {where(out / "own.toml")} & {tool} send yours.csv
 
