@@ -112,7 +112,7 @@ def table(models: Mapping[str, Seen], now: float, beat: Heartbeat | None = None)
         return "nothing heard yet"
     parts = [_model(name, seen, now) for name, seen in sorted(models.items())]
     if beat is not None:
-        quiet = "" if models else "; no rows come, and no model to show yet (the first batch is not full)"
+        quiet = "" if models else "; no rows heard and no model shown yet"
         parts.append(f"the engine lives, offset {beat.offset:,}{quiet}")
     return Group(*parts)
 
@@ -172,6 +172,7 @@ def run(
     """
     models: dict[str, Seen] = {}
     beat: Heartbeat | None = None
+    console = console or Console()
     start, shown = clock(), -1e9
     with Subscriber(endpoint, model=model, kinds=KINDS) as subscriber:
         if timeout is not None and not subscriber.connected(timeout):
@@ -180,7 +181,7 @@ def run(
             )
         if model is not None:
             expect(endpoint, model)
-        with Live(table(models, start), console=console or Console(), auto_refresh=False) as live:
+        with Live(table(models, start), console=console, auto_refresh=False) as live:
             while seconds is None or clock() < start + seconds:
                 message = subscriber.receive(0.1)
                 now = clock()
@@ -192,6 +193,8 @@ def run(
                     shown = now
                     live.update(table(models, now, beat), refresh=True)
             live.update(table(models, clock(), beat), refresh=True)
+    if not console.is_terminal:
+        console.print()  # there the live display ends without a line's end
     return models
 
 

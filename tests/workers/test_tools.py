@@ -145,6 +145,6 @@ def test_watch_of_an_engine_without_rows_shows_that_it_lives_and_its_model() -> 
     assert models["m"].snapshot is not None
     assert models["m"].rows == 0
     text = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    assert "the engine lives, offset 0; no rows come" in text
+    assert "the engine lives, offset 0; no rows heard" in text
     assert "the engine lives, offset 200" in text
     assert "nothing heard" not in text
