@@ -35,16 +35,18 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
     # Beyond y = 700 nothing is left of e^-y, and below it no power sum overflows.
     y = 0.5 * np.minimum(x, 1400.0)
     a = 0.5 if degrees % 2 else 1.0
-    term = np.sqrt(y) / math.gamma(1.5) if degrees % 2 else y
-    powers = np.zeros(y.shape) if degrees % 2 else np.ones(y.shape)
+    term = np.sqrt(y) / math.gamma(1.5) if degrees % 2 else y.copy()
+    survival = np.zeros(y.shape) if degrees % 2 else np.ones(y.shape)
     while a < degrees / 2:
-        powers += term
+        survival += term
         a += 1.0
-        term = term * (y / a)
-    survival = np.exp(-y) * powers
+        term *= y
+        term /= a
+    survival *= np.exp(np.negative(y, out=term))
     if degrees % 2:
         survival += _erfc(np.sqrt(y))
-    return np.clip(1.0 - survival, 0.0, 1.0)
+    np.subtract(1.0, survival, out=survival)
+    return np.maximum(survival, 0.0, out=survival)
 
 
 def _by_terms(x: Array, degrees: int) -> Array:
