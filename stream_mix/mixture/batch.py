@@ -8,7 +8,6 @@ whole numbers.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from .basis import Basis
 from .em import batch_moments
 from .families import Parameters, estimate
 from .model import Model, data_log_density
-from .moments import Moments
+from .moments import Moments, lineage_of
 from .rows import Rows
 from .seeding import start as seeded
 from .spec import Spec
@@ -97,7 +96,7 @@ def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:
     else:
         spread = mass.sum() if own.family.scatter == "tied" else mass[:, None, None]
         scatter = spread * (own.dense - spec.prior.reg_covar * np.eye(d))
-    lineage = _lineage(own, basis)
+    lineage = lineage_of(own.means, basis)
     seen = np.repeat(mass[:, None], d, axis=1)
     moments = Moments(own.family.scatter, basis, lineage, mass, seen, own.means, scatter, max(1, int(rows)))
     return _model(spec, moments, learned=0)
@@ -165,7 +164,7 @@ def _sweeps(
     """Sweeps over all rows z (n, d): the last one's moments, mean log densities, whether they converged."""
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (spec.n_components, 1))
     weights = None if (w == 1.0).all() else w
-    lineage = _lineage(found, basis)
+    lineage = lineage_of(found.means, basis)
     bounds: list[float] = []
     converged = False
     while not converged:
@@ -206,10 +205,6 @@ def _with_empty(moments: Moments, means: Array) -> Moments:
     mass = np.where(empty, _NEXT_TO_NOTHING, moments.mass)
     seen = np.where(empty[:, None], _NEXT_TO_NOTHING, moments.seen)
     return replace(moments, mass=mass, seen=seen, mean=np.where(empty[:, None], means, moments.mean))
-
-
-def _lineage(parameters: Parameters, basis: Basis) -> str:
-    return hashlib.blake2b(parameters.means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
 
 
 def _model(spec: Spec, moments: Moments, learned: int) -> Model:

@@ -7,7 +7,6 @@ costs one E-step and one addition.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from .families import Parameters
 from .kernels import Told
 from .memory import Store, total
 from .model import Model, Posterior, data_log_density, posterior, said
+from .moments import lineage_of
 from .rows import Rows
 from .seeding import start
 
@@ -217,7 +217,7 @@ def _start(model: Model, learned: int) -> Model:
 
 def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
     """The reservoir's rows in the memory, once each, in their order."""
-    lineage = hashlib.blake2b(found.means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
+    lineage = lineage_of(found.means, basis)
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     store: Store = ()
     before = math.nan

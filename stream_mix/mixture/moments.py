@@ -27,6 +27,7 @@ where all was observed, less where a feature appeared late. Mean and scatter of 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +38,11 @@ from .scatter import SCATTERS, Scatter
 
 _NEXT_TO_NOTHING = 1e-200
 """The mass at which forgetting ends: it weighs nothing beside a row, and is far from underflow."""
+
+
+def lineage_of(means: Array, basis: Basis) -> str:
+    """The name of the labelling that begins with these means (k, d) in `basis`: equal starts, equal names."""
+    return hashlib.blake2b(means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
 
 
 class MomentsMismatch(ValueError):

@@ -3,8 +3,8 @@
 Rows are taken in blocks that stay in the cache, turned on their side so that every loop runs over rows, and
 widened to features. Then both halves of EM are one matrix product each:
 
-    scores (k, b) = theta (k, f) @ features (f, b)          sums (k, f) = responsibilities (k, b) @ features'
-    (b, f)
+    scores (k, b) = theta (k, f) @ features (f, b)
+    sums (k, f)   = responsibilities (k, b) @ features' (b, f)
 """
 
 from __future__ import annotations
