@@ -75,6 +75,7 @@ def test_a_kill_at_any_moment_leaves_a_prefix_of_commits(tmp_path: Path) -> None
                 assert checkpoint.blob == b"%d" % checkpoint.offset
                 assert checkpoint.offset <= 2 * len(got)
             assert reader.verify().ok
+        told = len(got)  # a commit may have been made and not said; the next round starts after it
 
 
 def test_a_kill_while_the_journal_is_made_leaves_one_that_can_be_made(tmp_path: Path) -> None:
