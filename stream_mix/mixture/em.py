@@ -11,19 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from .arrays import Array, Bools, Ints
 from .basis import Basis
 from .families import Family, Parameters
-from .kernels import Natural, Sums, Told, accumulate, posterior
+from .kernels import Natural, Sums, Told, accumulate, has_missing, posterior
 from .moments import Moments
 from .scatter import SCATTERS
 from .tail import chi_square_cdf
-
-SWEEP_ROWS = 1 << 14
-"""Rows that a sweep over data in memory takes at a time."""
 
 _TAIL_NUMBERS = 1 << 16
 """Numbers that outlier scores are computed from at a time."""
@@ -31,11 +29,6 @@ _TAIL_NUMBERS = 1 << 16
 _NO_MASS = 1e-100
 """A component with less than this in a batch took no part in it; its mean there would be noise divided by
 nothing."""
-
-
-def has_missing(z: Array) -> bool:
-    """Whether any value of z (n, d) is NaN."""
-    return math.isnan(float(z.sum())) and bool(np.isnan(z).any())
 
 
 def patterns(z: Array) -> Iterator[tuple[Bools, Ints]]:
@@ -59,11 +52,12 @@ def e_step(parameters: Parameters, z: Array) -> Told:
 
     A row with nothing observed gets the weights and density 1.
     """
-    if not has_missing(z):
-        return posterior(z, parameters.natural)
+    complete = posterior(z, parameters.natural)
+    if complete is not None:
+        return complete
     told = Told.blank(len(z), len(parameters.weights))
     for observed, rows in patterns(z):
-        part = posterior(_part(z, observed, rows), parameters.marginal(observed))
+        part = _whole(posterior(_part(z, observed, rows), parameters.marginal(observed)))
         told.p[rows], told.label[rows] = part.p, part.label
         told.log_density[rows], told.distance[rows] = part.log_density, part.distance
     return told
@@ -94,6 +88,15 @@ def _likelier(natural: Natural, log_density: Array) -> Array:
     return np.clip(out, 0.0, 1.0, out=out)
 
 
+_Answer = TypeVar("_Answer")
+
+
+def _whole(answer: _Answer | None) -> _Answer:
+    """What a kernel answers of rows that have no holes by construction."""
+    assert answer is not None
+    return answer
+
+
 def _part(z: Array, observed: Bools, rows: Ints) -> Array:
     """The observed features of some rows."""
     return np.ascontiguousarray(z[np.ix_(rows, np.flatnonzero(observed))])
@@ -107,27 +110,24 @@ def batch_moments(
     lineage: str,
     known: Array | None,
     hard: bool = False,
-    told: Told | None = None,
 ) -> tuple[Moments, Array]:
     """The moments of rows z (n, d) with weights w (n,) under the mixture's own responsibilities, and their
     log densities (n,).
 
     `known` (k, d) is how far each component knows each feature, 0 to 1, or None where all is known: an
     imputed value counts only as far as that, since what was never observed must not be learned from itself.
-    With `told`, and nothing missing, it is filled in as `e_step` would.
     """
-    kind = parameters.family.scatter
-    blank = Moments.zeros(kind, basis, len(parameters.weights), lineage)
-    if not has_missing(z):
-        sums = accumulate(z, w, parameters.natural, hard, told)
-        return _centred(blank, sums, len(z)), sums.log_density
+    blank = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
+    complete = accumulate(z, w, parameters.natural, hard)
+    if complete is not None:
+        return centred(blank, complete, len(z)), complete.log_density
     log_density = np.empty(len(z))
     moments = blank
     for observed, rows in patterns(z):
         weights = None if w is None else w[rows]
-        sums = accumulate(_part(z, observed, rows), weights, parameters.marginal(observed), hard)
+        sums = _whole(accumulate(_part(z, observed, rows), weights, parameters.marginal(observed), hard))
         log_density[rows] = sums.log_density
-        moments = moments.add(_lifted(_centred(blank, sums, len(rows)), blank, observed, parameters, known))
+        moments = moments.add(_lifted(centred(blank, sums, len(rows)), blank, observed, parameters, known))
     return replace(moments, rows=len(z)), log_density
 
 
@@ -144,32 +144,28 @@ def sweep(
     """One pass of EM over data x (n, d) in the data's units: the moments, and the sum of w times log density
     in the basis.
 
-    Rows go through in blocks, so that nothing of the size of the data is ever allocated.
+    Nothing of the size of the data is allocated but n log densities, unless values are missing.
     """
-    moments = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
-    total = 0.0
-    for start in range(0, len(x), SWEEP_ROWS):
-        block = slice(start, start + SWEEP_ROWS)
-        weights = None if w is None else w[block]
-        part, log_density = batch_moments(
-            parameters, basis.forward(x[block]), weights, basis, lineage, known, hard
-        )
-        moments = moments.add(part)
-        total += float(log_density.sum() if weights is None else weights @ log_density)
-    return moments, total
+    blank = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
+    complete = accumulate(x, w, parameters.natural, hard, basis=basis)
+    if complete is not None:
+        moments, log_density = centred(blank, complete, len(x)), complete.log_density
+    else:
+        moments, log_density = batch_moments(parameters, basis.forward(x), w, basis, lineage, known, hard)
+    return moments, float(log_density.sum() if w is None else w @ log_density)
 
 
 def nearest_moments(family: Family, centres: Array, z: Array, w: Array, basis: Basis) -> Moments:
     """The moments of complete rows z (n, d), each counting wholly for the nearest of the centres (k, d)."""
     k, d = centres.shape
     identity = SCATTERS[family.scatter].identity(k, d)
-    natural = Natural.of(family.scatter, np.full(k, -math.log(k)), centres, identity)
+    natural = Natural.of(family.scatter, np.full(k, -math.log(k)), centres, identity, round=True)
     blank = Moments.zeros(family.scatter, basis, k)
-    moments = _centred(blank, accumulate(z, w, natural, hard=True), len(z))
+    moments = centred(blank, _whole(accumulate(z, w, natural, hard=True)), len(z))
     return replace(moments, mean=np.where(moments.seen > 0, moments.mean, centres))
 
 
-def _centred(blank: Moments, sums: Sums, rows: int) -> Moments:
+def centred(blank: Moments, sums: Sums, rows: int) -> Moments:
     """Centred moments from a kernel's raw sums; they have as many features as the rows that were summed."""
     present = sums.mass > _NO_MASS
     mass, first = sums.mass, sums.first

@@ -14,12 +14,12 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis, least_scale
-from .em import batch_moments, e_step, has_missing
+from .em import batch_moments, centred, e_step
 from .families import Parameters
-from .kernels import Told
+from .kernels import Told, accumulate, has_missing
 from .memory import Store, total
 from .model import Model, Posterior, data_log_density, posterior, said
-from .moments import lineage_of
+from .moments import Moments, lineage_of
 from .rows import Rows
 from .seeding import start
 
@@ -94,8 +94,8 @@ def judge_batch(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
     if model.next_start or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
-    told = Told.blank(len(rows), model.k)
-    after, done = _step(model, rows, model.learned, told)
+    after, done, told = _step(model, rows, model.learned, tell=True)
+    assert told is not None
     return after, done, said(model, model.basis.forward(rows.x), told)
 
 
@@ -135,7 +135,7 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     if model.next_start:
         model = replace(model, reservoir=_kept(model.reservoir, rows.copy()))
     if not model.next_start or learned < model.next_start:
-        return _step(model, rows, offset)
+        return _step(model, rows, offset)[:2]
     if not model.store:
         born = tuple(Change("born", component, (), offset) for component in model.components)
         return _start(model, learned), Learned(len(rows), 1, 0.0, born)
@@ -151,10 +151,12 @@ def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[t
     return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained
 
 
-def _step(model: Model, rows: Rows, offset: int, told: Told | None = None) -> tuple[Model, Learned]:
+def _step(
+    model: Model, rows: Rows, offset: int, *, tell: bool = False
+) -> tuple[Model, Learned, Told | None]:
     """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13).
 
-    With `told`, and nothing missing, it is filled in with what the model said of the rows before.
+    With `tell`, and nothing missing, also what the model said of the rows before.
     """
     changes: tuple[Change, ...] = ()
     model = _with_origins(model, rows)
@@ -162,10 +164,7 @@ def _step(model: Model, rows: Rows, offset: int, told: Told | None = None) -> tu
     basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
     weights = _weights(model, rows, now)
-    known = model.known if has_missing(z) else None
-    batch, log_density = batch_moments(
-        model.parameters, z, weights, basis, store[0].lineage, known, spec.hard, told
-    )
+    batch, log_density, told = _batch(model, z, weights, tell)
     evidence, gained = _evidence(model, rows, z, log_density)
     model = replace(
         model,
@@ -178,7 +177,18 @@ def _step(model: Model, rows: Rows, offset: int, told: Told | None = None) -> tu
     if model.generation % 64 == 0 and (better := _better_basis(model)) is not None:
         model = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
         changes = (Change("rebased", -1, (), model.learned),)
-    return model, Learned(len(rows), 1, gained, changes)
+    return model, Learned(len(rows), 1, gained, changes), told
+
+
+def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments, Array, Told | None]:
+    """The moments of a batch z (n, d) of the basis with weights w (n,), its log densities (n,), and with
+    `tell`, where nothing is missing, what the E-step said."""
+    basis, lineage, hard = model.basis, model.store[0].lineage, model.spec.hard
+    sums = accumulate(z, w, model.parameters.natural, hard, tell)
+    if sums is None:
+        return *batch_moments(model.parameters, z, w, basis, lineage, model.known, hard), None
+    blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
+    return centred(blank, sums, len(z)), sums.log_density, sums.told
 
 
 def _weights(model: Model, rows: Rows, now: float) -> Array | None:

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, Ints
 from .basis import Basis
-from .em import e_step, has_missing, outlier
+from .em import e_step, outlier
 from .families import Parameters, estimate
-from .kernels import Told
+from .kernels import Told, has_missing
 from .memory import Store, total
 from .moments import Moments
 from .rows import Rows

@@ -64,7 +64,7 @@ class Parameters:
     @cached_property
     def natural(self) -> Natural:
         """The same mixture as kernels take it."""
-        return Natural.of(self.family.scatter, np.log(self.weights), self.means, self.dense)
+        return self._natural(self.means, self.dense)
 
     def marginal(self, observed: Bools) -> Natural:
         """The mixture of the observed features (d,) alone: means and covariances lose the rows and columns of
@@ -72,7 +72,12 @@ class Parameters:
         dense = self.dense[..., observed]
         if self.family.scatter != "diag":
             dense = dense[..., observed, :]
-        return Natural.of(self.family.scatter, np.log(self.weights), self.means[:, observed], dense)
+        return self._natural(self.means[:, observed], dense)
+
+    def _natural(self, means: Array, dense: Array) -> Natural:
+        # Covariances of shape (k,) are variances, the same for all features.
+        round = self.covariances.ndim == 1
+        return Natural.of(self.family.scatter, np.log(self.weights), means, dense, round=round)
 
 
 def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:

@@ -3,13 +3,31 @@
     posterior(x, natural)             E-step: responsibilities, label, log density, squared distance
     accumulate(x, w, natural, hard)   E-step and sums in one visit; the E-step is told only where asked for
 
-Both take complete rows and a `Natural`, the log-linear form that every family comes down to: score_k(x) =
-theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference` is NumPy.
+Both take a `Natural`, the log-linear form that every family comes down to: score_k(x) = theta_k . features(x).
+A kernel knows three shapes of second moments and no family. `reference` is NumPy; `compiled` is C++, built
+for several instruction sets; `choice` takes the best that the machine can run.
 """
 
+from .answers import Sums, Told, has_missing
+from .choice import WHY_NOT_COMPILED, Kernels, available, chosen, named
 from .natural import Natural
-from .reference import Sums, Told, accumulate, posterior
 
-IMPLEMENTATION = "reference (NumPy)"
+_CHOSEN = chosen()
+IMPLEMENTATION = _CHOSEN.described
+posterior = _CHOSEN.posterior
+accumulate = _CHOSEN.accumulate
 
-__all__ = ["IMPLEMENTATION", "Natural", "Sums", "Told", "accumulate", "posterior"]
+__all__ = [
+    "IMPLEMENTATION",
+    "WHY_NOT_COMPILED",
+    "Kernels",
+    "Natural",
+    "Sums",
+    "Told",
+    "accumulate",
+    "available",
+    "chosen",
+    "has_missing",
+    "named",
+    "posterior",
+]

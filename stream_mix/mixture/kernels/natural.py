@@ -9,10 +9,10 @@ tied precision, whose quadratic term is the same for all components and is added
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arrays import LOG_2PI, Array
 
@@ -24,18 +24,20 @@ class Natural:
     Attributes:
         kind: shape of the second moments, `diag`, `tied` or `full`.
         origin: (d,), taken from x before anything is squared.
-        theta: (k, f), a row for each component over the f features.
+        means: (k, d), about the origin.
+        whiten: W with W'W the precision: diag (k, d), tied (d, d) and full (k, d, d) lower triangles.
         weights: (k,).
         peak: (k,), log weight + log density at the component's own mean.
-        shared: (d, d) precision of all components where kind is `tied`, else None.
+        round: whether a component's precision is the same in all directions.
     """
 
     kind: str
     origin: Array
-    theta: Array
+    means: Array
+    whiten: Array
     weights: Array
     peak: Array
-    shared: Array | None = None
+    round: bool = False
 
     @property
     def k(self) -> int:
@@ -48,39 +50,53 @@ class Natural:
         return self.origin.size
 
     @classmethod
-    def of(cls, kind: str, log_weights: Array, means: Array, covariances: Array) -> Natural:
+    def of(
+        cls, kind: str, log_weights: Array, means: Array, covariances: Array, *, round: bool = False
+    ) -> Natural:
         """From log weights (k,), means (k, d) and covariances: diag (k, d), tied (d, d), full (k, d, d).
 
-        Raises numpy.linalg.LinAlgError where a covariance is not positive definite.
+        `round` says that the variances of a component are all the same. Raises numpy.linalg.LinAlgError where
+        a covariance is not positive definite.
         """
         # The heaviest component's mean, not the mean of all: one component far out must not cost the others
         # their digits.
         origin = means[int(log_weights.argmax())].copy()
-        m = means - origin
-        d = m.shape[1]
         if kind == "diag":
-            precision = 1.0 / covariances
             log_det = np.log(covariances).sum(axis=1)
-            linear = precision * m
-            quadratic = -0.5 * precision
+            whiten = 1.0 / np.sqrt(covariances)
         else:
             root = np.linalg.cholesky(covariances)
             log_det = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-            precision = _inverse(root)
-            linear = m @ precision if kind == "tied" else np.matmul(precision, m[:, :, None])[:, :, 0]
-            quadratic = np.zeros((len(m), 0)) if kind == "tied" else pack(-precision, halve=True)
-        peak = log_weights - 0.5 * (d * LOG_2PI + log_det)
-        constant = peak - 0.5 * (linear * m).sum(axis=1)
-        theta = np.concatenate([constant[:, None], linear, quadratic], axis=1)
-        shared = precision if kind == "tied" else None
-        return cls(kind, origin, np.ascontiguousarray(theta), np.exp(log_weights), peak, shared)
+            whiten = np.tril(np.linalg.inv(root))
+        peak = log_weights - 0.5 * (origin.size * LOG_2PI + log_det)
+        return cls(kind, origin, means - origin, whiten, np.exp(log_weights), peak, round)
 
+    @cached_property
+    def packed(self) -> dict[str, Any]:
+        """What an implementation of the kernels made of it, by the implementation's name."""
+        return {}
 
-def _inverse(root: NDArray[np.floating[Any]]) -> Array:
-    """Inverses, symmetric to the last bit, of the matrices whose Cholesky factors are given."""
-    inverse_root = np.linalg.inv(root)
-    inverse: Array = np.matmul(np.swapaxes(inverse_root, -1, -2), inverse_root)
-    return inverse
+    @cached_property
+    def precision(self) -> Array:
+        """Inverse covariances, symmetric to the last bit: diag (k, d), tied (d, d), full (k, d, d)."""
+        if self.kind == "diag":
+            return np.square(self.whiten)
+        matrices: Array = np.matmul(np.swapaxes(self.whiten, -1, -2), self.whiten)
+        return matrices
+
+    @cached_property
+    def theta(self) -> Array:
+        """(k, f), a row for each component over the f features."""
+        m, precision = self.means, self.precision
+        if self.kind == "diag":
+            linear, quadratic = precision * m, -0.5 * precision
+        elif self.kind == "tied":
+            linear, quadratic = m @ precision, np.zeros((len(m), 0))
+        else:
+            linear = np.matmul(precision, m[:, :, None])[:, :, 0]
+            quadratic = pack(-precision, halve=True)
+        constant = self.peak - 0.5 * (linear * m).sum(axis=1)
+        return np.ascontiguousarray(np.concatenate([constant[:, None], linear, quadratic], axis=1))
 
 
 def pack(matrices: Array, *, halve: bool = False) -> Array:

@@ -10,11 +10,12 @@ widened to features. Then both halves of EM are one matrix product each:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, Ints
+from ..arrays import Array
+from ..basis import Basis
+from .answers import Sums, Told, has_missing
 from .natural import Natural, unpack
 
 _BLOCK_NUMBERS = 1 << 17
@@ -25,88 +26,72 @@ _LEAST_SCORE = -600.0
 underflow cost ten times more."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """Raw sums about `origin` under the responsibilities: mass (k,), first (k, d), second by kind, log
-    density (n,) of each row."""
+class Reference:
+    """The kernels in NumPy."""
 
-    origin: Array
-    mass: Array
-    first: Array
-    second: Array
-    log_density: Array
+    name = "reference"
+    described = "reference (NumPy)"
 
+    def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
+        """The E-step of rows x (n, d); None where a value is missing.
 
-@dataclass(frozen=True, eq=False)
-class Told:
-    """What an E-step says of n rows.
+        Rows are in the coordinates of the mixture, or, where a basis is given, in that basis' data's units.
 
-    Responsibilities p (n, k), likeliest component (n,), log density (n,), and squared Mahalanobis distance
-    (n,) to that component.
-    """
-
-    p: Array
-    label: Ints
-    log_density: Array
-    distance: Array
-
-    @classmethod
-    def blank(cls, n: int, k: int) -> Told:
-        """Room for n rows and k components."""
-        return cls(np.empty((n, k)), np.empty(n, dtype=np.int64), np.empty(n), np.empty(n))
-
-    def block(self, rows: slice, p: Array, top: Array, log_density: Array, peak: Array) -> None:
-        """Fills in a block of rows, from responsibilities (k, b) and each row's largest score (b,)."""
-        self.p[rows] = p.T
-        label = self.p[rows].argmax(axis=1, out=self.label[rows])
-        self.log_density[rows] = log_density
-        np.maximum(2.0 * (peak[label] - top), 0.0, out=self.distance[rows])
+        Responsibilities sum to 1, and no row underflows: the log-sum-exp is taken about the largest score.
+        """
+        x = x if basis is None else basis.forward(x)
+        if has_missing(x):
+            return None
+        told = Told.blank(len(x), natural.k)
+        for rows, features in _blocks(x, natural):
+            scores, top, log_density = _e_step(features, natural)
+            told.block(rows, scores, top, log_density, natural.peak)
+        return told
 
 
-def posterior(x: Array, natural: Natural) -> Told:
-    """The E-step of complete rows x (n, d): no NaN.
+    def accumulate(
+        self,
+        x: Array,
+        w: Array | None,
+        natural: Natural,
+        hard: bool = False,
+        tell: bool = False,
+        basis: Basis | None = None,
+    ) -> Sums | None:
+        """The sums that the M-step needs, of rows x (n, d) with weights w (n,), in one visit; None where a value
+        is missing.
 
-    Responsibilities sum to 1, and no row underflows: the log-sum-exp is taken about the largest score.
-    """
-    told = Told.blank(len(x), natural.k)
-    for rows, features in _blocks(x, natural):
-        scores, top, log_density = _e_step(features, natural)
-        told.block(rows, scores, top, log_density, natural.peak)
-    return told
-
-
-def accumulate(
-    x: Array, w: Array | None, natural: Natural, hard: bool = False, told: Told | None = None
-) -> Sums:
-    """The sums that the M-step needs, of complete rows x (n, d) with weights w (n,), in one visit.
-
-    With `hard` each row counts wholly for its likeliest component, else by its responsibilities; log
-    densities are the mixture's in both cases. With `told` it is filled in as `posterior` would.
-    """
-    k, d = natural.k, natural.d
-    sums = np.zeros((k, natural.theta.shape[1]))
-    pooled = np.zeros((d, d))
-    log_densities = np.empty(len(x))
-    for rows, features in _blocks(x, natural):
-        r, top, log_density = _e_step(features, natural)
-        log_densities[rows] = log_density
-        if told is not None:
-            told.block(rows, r, top, log_density, natural.peak)
-        if hard:
-            r = _one_hot(r)
-        weights = None if w is None else w[rows]
-        if weights is not None:
-            r *= weights
-        sums += r @ features.T
-        if natural.shared is not None:
-            y = features[1:]
-            pooled += (y if weights is None else y * weights) @ y.T
-    second = pooled
-    if natural.kind == "diag":
-        second = sums[:, 1 + d :]
-    elif natural.kind == "full":
-        second = unpack(sums[:, 1 + d :], d)
-    return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities)
+        With `hard` each row counts wholly for its likeliest component, else by its responsibilities; log
+        densities are the mixture's in both cases. With `tell` the sums carry what `posterior` would say.
+        """
+        x = x if basis is None else basis.forward(x)
+        if has_missing(x):
+            return None
+        told = Told.blank(len(x), natural.k) if tell else None
+        k, d = natural.k, natural.d
+        sums = np.zeros((k, natural.theta.shape[1]))
+        pooled = np.zeros((d, d))
+        log_densities = np.empty(len(x))
+        for rows, features in _blocks(x, natural):
+            r, top, log_density = _e_step(features, natural)
+            log_densities[rows] = log_density
+            if told is not None:
+                told.block(rows, r, top, log_density, natural.peak)
+            if hard:
+                r = _one_hot(r)
+            weights = None if w is None else w[rows]
+            if weights is not None:
+                r *= weights
+            sums += r @ features.T
+            if natural.kind == "tied":
+                y = features[1:]
+                pooled += (y if weights is None else y * weights) @ y.T
+        second = pooled
+        if natural.kind == "diag":
+            second = sums[:, 1 + d :]
+        elif natural.kind == "full":
+            second = unpack(sums[:, 1 + d :], d)
+        return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities, told)
 
 
 def _e_step(features: Array, natural: Natural) -> tuple[Array, Array, Array]:
@@ -118,9 +103,9 @@ def _e_step(features: Array, natural: Natural) -> tuple[Array, Array, Array]:
     np.exp(scores, out=scores)
     total = scores.sum(axis=0)
     scores /= total
-    if natural.shared is not None:
+    if natural.kind == "tied":
         y = features[1:]
-        top -= 0.5 * ((natural.shared @ y) * y).sum(axis=0)
+        top -= 0.5 * ((natural.precision @ y) * y).sum(axis=0)
     return scores, top, np.log(total) + top
 
 

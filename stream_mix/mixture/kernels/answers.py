@@ -1,0 +1,54 @@
+"""What the kernels answer, whichever implementation runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, Ints
+
+
+def has_missing(x: Array) -> bool:
+    """Whether any value of x (n, d) is NaN."""
+    return math.isnan(float(x.sum())) and bool(np.isnan(x).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What an E-step says of n rows.
+
+    Responsibilities p (n, k), likeliest component (n,), log density (n,), and squared Mahalanobis distance
+    (n,) to that component.
+    """
+
+    p: Array
+    label: Ints
+    log_density: Array
+    distance: Array
+
+    @classmethod
+    def blank(cls, n: int, k: int) -> Told:
+        """Room for n rows and k components."""
+        return cls(np.empty((n, k)), np.empty(n, dtype=np.int64), np.empty(n), np.empty(n))
+
+    def block(self, rows: slice, p: Array, top: Array, log_density: Array, peak: Array) -> None:
+        """Fills in a block of rows, from responsibilities (k, b) and each row's largest score (b,)."""
+        self.p[rows] = p.T
+        label = self.p[rows].argmax(axis=1, out=self.label[rows])
+        self.log_density[rows] = log_density
+        np.maximum(2.0 * (peak[label] - top), 0.0, out=self.distance[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Raw sums about `origin` under the responsibilities: mass (k,), first (k, d), second by kind, log
+    density (n,) of each row; with `told`, where it was asked for, what the E-step said of them."""
+
+    origin: Array
+    mass: Array
+    first: Array
+    second: Array
+    log_density: Array
+    told: Told | None = None

@@ -1,0 +1,75 @@
+"""Which implementation of the kernels runs: the best that this machine can, unless STREAM_MIX_KERNELS says."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from ..arrays import Array
+from ..basis import Basis
+from .answers import Sums, Told
+from .natural import Natural
+from .reference import Reference
+
+VARIABLE = "STREAM_MIX_KERNELS"
+
+
+class Kernels(Protocol):
+    """One implementation of the hot loops.
+
+    Attributes:
+        name: what STREAM_MIX_KERNELS calls it.
+        described: the same for people.
+    """
+
+    name: str
+    described: str
+
+    def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
+        """E-step of rows x (n, d) of `basis`, or in its data's units where a basis is given; None where a
+        value is missing."""
+
+    def accumulate(
+        self,
+        x: Array,
+        w: Array | None,
+        natural: Natural,
+        hard: bool = False,
+        tell: bool = False,
+        basis: Basis | None = None,
+    ) -> Sums | None:
+        """E-step and sums of rows x (n, d) with weights w (n,) in one visit; None where a value is
+        missing."""
+
+
+def _compiled() -> tuple[tuple[Kernels, ...], str]:
+    try:
+        from . import compiled
+    except ImportError as error:
+        return (), f"not compiled: {error}"
+    return tuple(compiled.Compiled(isa) for isa in compiled.implementations()), ""
+
+
+_COMPILED, WHY_NOT_COMPILED = _compiled()
+_ALL: dict[str, Kernels] = {kernels.name: kernels for kernels in (*_COMPILED, Reference())}
+
+
+def available() -> tuple[str, ...]:
+    """Names of the implementations that this machine can run, the best first.
+
+    >>> available()[-1]
+    'reference'
+    """
+    return tuple(_ALL)
+
+
+def named(name: str) -> Kernels:
+    """The implementation of that name. Raises ValueError where this machine cannot run it."""
+    if name not in _ALL:
+        raise ValueError(f"{VARIABLE} is {name!r}, expected one of {', '.join(_ALL)}")
+    return _ALL[name]
+
+
+def chosen() -> Kernels:
+    """The implementation that STREAM_MIX_KERNELS names, else the best."""
+    return named(os.environ.get(VARIABLE) or available()[0])

@@ -1,0 +1,228 @@
+// A live model as Python sees it. Everything is checked here, before the loops run.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "isa.hpp"
+#include "live_model.hpp"
+#include "row.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace stream_mix {
+
+namespace {
+
+using Numbers = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
+
+constexpr double MISSING = std::numeric_limits<double>::quiet_NaN();
+
+[[noreturn]] void refuse(const std::string& why) { throw nb::value_error(("live: " + why).c_str()); }
+
+const double* sized(const Numbers& array, std::int64_t size, const char* name) {
+    if (static_cast<std::int64_t>(array.size()) != size)
+        refuse(std::string(name) + " has " + std::to_string(array.size()) + " numbers, expected " + std::to_string(size));
+    return array.data();
+}
+
+Family family_of(const std::string& name) {
+    const char* names[] = {"kmeans", "spherical", "diag", "tied", "full"};
+    for (int i = 0; i < 5; ++i)
+        if (name == names[i]) return static_cast<Family>(i);
+    refuse("family is '" + name + "', expected kmeans, spherical, diag, tied or full");
+}
+
+Memory memory_of(const std::string& name, double half_life) {
+    if (name == "forever") return Memory::forever;
+    if (!(half_life > 0.0)) refuse("half_life is " + std::to_string(half_life) + ", expected a number > 0");
+    if (name == "half_life") return Memory::half_life;
+    if (name == "time_half_life") return Memory::time_half_life;
+    refuse("memory is '" + name + "', expected forever, half_life or time_half_life");
+}
+
+// A model with the names of its features, ready for rows that come as dicts.
+class LiveRows {
+public:
+    LiveRows(const LiveKernels& kernels, const LiveStart& start, const nb::tuple& components, nb::handle names,
+             nb::handle weight, nb::handle time)
+        : model(kernels, start),
+          timed_(start.memory != Memory::time_half_life || !time.is_none()),
+          row_(start.d + BESIDE, MISSING),
+          components_(components) {
+        for (nb::handle component : components) answer_[component] = 0.0;
+        if (names.is_none()) return;
+        if (!nb::isinstance<nb::tuple>(names) || static_cast<std::int64_t>(nb::len(names)) != start.d)
+            refuse("names are not a tuple of one name for each of " + std::to_string(start.d) + " features");
+        names_.emplace(names.ptr(), weight.ptr(), time.ptr());
+        if (!names_->sound()) names_.reset();
+    }
+
+    bool learn_one(nb::handle x, nb::handle w, nb::handle t) {
+        double weight, time;
+        if (!read(x, true) || !plain_number(w.ptr(), weight) || !plain_number(t.ptr(), time)) return false;
+        const double own = row_[model.d() + WEIGHT];
+        weight = (weight == weight ? weight : 1.0) * (own == own ? own : 1.0);
+        if (t.is_none()) {
+            if (!timed_) return false;
+            time = row_[model.d() + TIME];
+        }
+        // The two weights are checked each: of two that are negative the product is not.
+        return !(own <= 0.0) && model.learn(row_.data(), weight, time);
+    }
+
+    std::int64_t learn_rows(const Numbers& x, const Numbers& w, const Numbers& t) {
+        const std::int64_t d = model.d();
+        if (x.ndim() != 2 || static_cast<std::int64_t>(x.shape(1)) != d)
+            refuse("rows do not have " + std::to_string(d) + " features");
+        const std::int64_t n = x.shape(0);
+        const double *weights = sized(w, n, "w"), *times = sized(t, n, "t");
+        std::int64_t i = 0;
+        while (i < n && model.learn(x.data() + i * d, weights[i], times[i])) ++i;
+        return i;
+    }
+
+    nb::object predict_one(nb::handle x) {
+        if (!judge(x)) return nb::none();
+        return components_[model.label()];
+    }
+
+    nb::object predict_proba_one(nb::handle x) {
+        if (!judge(x)) return nb::none();
+        nb::object answer = nb::steal(PyDict_Copy(answer_.ptr()));
+        if (!answer.is_valid()) throw nb::python_error();
+        for (std::int64_t k = 0; k < model.k(); ++k) {
+            const nb::object p = nb::steal(PyFloat_FromDouble(model.probabilities()[k]));
+            if (!p.is_valid() || PyDict_SetItem(answer.ptr(), components_[k].ptr(), p.ptr())) throw nb::python_error();
+        }
+        return answer;
+    }
+
+    nb::object log_density_one(nb::handle x) {
+        if (!judge(x)) return nb::none();
+        return nb::float_(model.log_density());
+    }
+
+    nb::object tail_one(nb::handle x) {
+        if (!judge(x) || !model.has_tail()) return nb::none();
+        return nb::float_(model.tail());
+    }
+
+    LiveModel model;
+
+private:
+    bool read(nb::handle x, bool learning) { return names_ && names_->read(x.ptr(), learning, row_.data()); }
+    bool judge(nb::handle x) { return read(x, false) && model.take(row_.data(), false) && model.score(); }
+
+    bool timed_;  // whether a row without `t` has all that the memory needs
+    std::vector<double> row_;
+    std::optional<Names> names_;
+    nb::tuple components_;
+    nb::dict answer_;  // component -> 0.0
+};
+
+// A new array, its memory owned by Python.
+nb::object array(std::size_t size, std::initializer_list<std::size_t> shape, double*& at) {
+    at = new double[size > 0 ? size : 1]();
+    nb::capsule owner(at, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, double>(at, shape, owner));
+}
+
+nb::object copied(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
+    double* at;
+    nb::object made = array(from.size(), shape, at);
+    std::copy(from.begin(), from.end(), at);
+    return made;
+}
+
+nb::tuple moments(const LiveRows& live) {
+    const LiveModel& m = live.model;
+    const std::size_t k = m.k(), d = m.d();
+    double *mass, *seen, *mean, *scatter;
+    nb::object masses = array(k, {k}, mass), seens = array(k * d, {k, d}, seen), means = array(k * d, {k, d}, mean);
+    nb::object scatters = m.family() == Family::full   ? array(k * d * d, {k, d, d}, scatter)
+                          : m.family() == Family::tied ? array(d * d, {d, d}, scatter)
+                                                       : array(k * d, {k, d}, scatter);
+    m.moments(mass, seen, mean, scatter);
+    return nb::make_tuple(masses, seens, means, scatters);
+}
+
+nb::object reservoir(const LiveRows& live) {
+    const std::size_t width = live.model.d() + 2;
+    return copied(live.model.reservoir, {live.model.reservoir.size() / width, width});
+}
+
+LiveRows* make(const std::string& isa_name, const std::string& family, bool hard, const std::string& memory,
+               double half_life, double weight, double covariance, double correlation, double reg_covar,
+               const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
+               const Numbers& origin, const Numbers& scale, double t, double density, double weights,
+               std::int64_t generation, std::int64_t learned, std::int64_t rows, std::int64_t next_start,
+               const nb::tuple& components, nb::handle names, nb::handle weight_name, nb::handle time_name) {
+    const Isa* isa = find(isa_name.c_str());
+    if (!isa) refuse("instruction set '" + isa_name + "' is not to be had here");
+    LiveStart start{};
+    start.family = family_of(family);
+    start.hard = hard;
+    start.memory = memory_of(memory, half_life);
+    start.half_life = half_life;
+    start.prior_weight = weight;
+    start.prior_covariance = covariance;
+    start.correlation = correlation;
+    start.reg_covar = reg_covar;
+    const std::int64_t k = mass.size(), d = origin.size();
+    if (k < 1 || d < 1) refuse("there are no components or no features, expected one at least of each");
+    if (static_cast<std::int64_t>(components.size()) != k) refuse("there is not one id for each component");
+    start.k = k;
+    start.d = d;
+    start.mass = mass.data();
+    start.seen = sized(seen, k * d, "seen");
+    start.mean = sized(mean, k * d, "mean");
+    const std::int64_t second = start.family == Family::full   ? k * d * d
+                                : start.family == Family::tied ? d * d
+                                                               : k * d;
+    start.scatter = sized(scatter, second, "scatter");
+    start.origin = origin.data();
+    start.scale = sized(scale, d, "scale");
+    start.t = t;
+    start.evidence[0] = density;
+    start.evidence[1] = weights;
+    start.generation = generation;
+    start.learned = learned;
+    start.rows = rows;
+    start.next_start = next_start;
+    return new LiveRows(*isa->live, start, components, names, weight_name, time_name);
+}
+
+}  // namespace
+
+void bind_live(nb::module_& module) {
+    nb::class_<LiveRows>(module, "Live", "A mixture that learns and answers row by row; False or None: not here.")
+        .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "weight"_a, "covariance"_a,
+             "correlation"_a, "reg_covar"_a, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "t"_a,
+             "density"_a, "weights"_a, "generation"_a, "learned"_a, "rows"_a, "next_start"_a, "components"_a,
+             "names"_a.none(), "weight_name"_a.none(), "time_name"_a.none())
+        .def("learn_one", &LiveRows::learn_one, "x"_a.none(), "w"_a.none(), "t"_a.none())
+        .def("learn_rows", &LiveRows::learn_rows, "x"_a, "w"_a, "t"_a)
+        .def("predict_one", &LiveRows::predict_one, "x"_a.none())
+        .def("predict_proba_one", &LiveRows::predict_proba_one, "x"_a.none())
+        .def("log_density_one", &LiveRows::log_density_one, "x"_a.none())
+        .def("tail_one", &LiveRows::tail_one, "x"_a.none())
+        .def("moments", &moments)
+        .def("reservoir", &reservoir)
+        .def_prop_ro("origin", [](const LiveRows& live) { return copied(live.model.origin, {live.model.origin.size()}); })
+        .def_prop_ro("scale", [](const LiveRows& live) { return copied(live.model.scale, {live.model.scale.size()}); })
+        .def_prop_ro("rows", [](const LiveRows& live) { return live.model.rows; })
+        .def_prop_ro("generation", [](const LiveRows& live) { return live.model.generation; })
+        .def_prop_ro("learned", [](const LiveRows& live) { return live.model.learned; })
+        .def_prop_ro("t", [](const LiveRows& live) { return live.model.t; })
+        .def_prop_ro("evidence",
+                     [](const LiveRows& live) { return nb::make_tuple(live.model.evidence[0], live.model.evidence[1]); });
+}
+
+}  // namespace stream_mix

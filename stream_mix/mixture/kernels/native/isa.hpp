@@ -1,0 +1,21 @@
+// Which instruction sets the loops were compiled for, and which of them this processor has.
+#pragma once
+
+#include "pass.hpp"
+
+namespace stream_mix {
+
+// The loops for one instruction set.
+struct Isa {
+    const char* name;
+    Pack* pack;
+    Pass* pass;
+};
+
+// Those that this processor can run, the best first; ends with a null pointer.
+const Isa* const* runnable();
+
+// The one of that name, or null where there is none that this processor can run.
+const Isa* find(const char* name);
+
+}  // namespace stream_mix

@@ -1,0 +1,214 @@
+// Covariances with correlations, assembled, shrunk and factored for a register of components at once.
+//
+// The work is done on correlations: C = D R D with D = diag(sqrt(C_ii)). Then |L^-1 (z - m)| = |L_R^-1 D^-1 (z - m)|
+// and det C = det R prod C_ii. `work` holds the lower triangle of R, row by row, later its Cholesky factor with the
+// inverses of the diagonal on the diagonal, and as row d the right-hand side, later the solution.
+#include "live_lanes.hpp"
+
+namespace stream_mix::STREAM_MIX_ISA {
+
+constexpr int TILE = W == 8 ? 4 : 2;      // rows and columns that are held in registers together
+constexpr double LEAST_PIVOT = 1e-13;     // of a correlation matrix: below it the factor has too few digits
+
+static inline std::int64_t triangle(std::int64_t row) { return row * (row + 1) / 2; }
+static inline double* row_of(double* work, std::int64_t row) { return work + triangle(row) * W; }
+
+// acc -= (rows i...) (rows j...)' over the first `count` columns of the factor.
+template <int R, int C>
+static inline void subtract(double* work, std::int64_t i, std::int64_t j, std::int64_t count, vec (&acc)[R][C]) {
+    const double *rows[R], *columns[C];
+    for (int r = 0; r < R; ++r) rows[r] = row_of(work, i + r);
+    for (int c = 0; c < C; ++c) columns[c] = row_of(work, j + c);
+    for (std::int64_t t = 0; t < count * W; t += W) {
+        vec b[C];
+        for (int c = 0; c < C; ++c) b[c] = load(columns[c] + t);
+        for (int r = 0; r < R; ++r) {
+            const vec a = load(rows[r] + t);
+            for (int c = 0; c < C; ++c) acc[r][c] -= a * b[c];
+        }
+    }
+}
+
+// Columns j to j + C of rows i to i + R, below the diagonal: R_ij, scaled by `keep`, becomes L_ij.
+template <int R, int C>
+static inline void below(double* work, std::int64_t i, std::int64_t j, vec keep) {
+    vec acc[R][C];
+    for (int r = 0; r < R; ++r)
+        for (int c = 0; c < C; ++c) acc[r][c] = keep * load(row_of(work, i + r) + (j + c) * W);
+    subtract<R, C>(work, i, j, j, acc);
+    for (int c = 0; c < C; ++c) {
+        const double* column = row_of(work, j + c);
+        for (int r = 0; r < R; ++r) {
+            for (int b = 0; b < c; ++b) acc[r][c] -= acc[r][b] * load(column + (j + b) * W);
+            acc[r][c] *= load(column + (j + c) * W);
+            store(row_of(work, i + r) + (j + c) * W, acc[r][c]);
+        }
+    }
+}
+
+// The triangle on the diagonal, columns j to j + C; the pivots are multiplied into `pivots`.
+template <int C>
+static inline void diagonal(double* work, std::int64_t j, vec keep, Product& pivots, vec& least) {
+    vec acc[C][C];
+    for (int r = 0; r < C; ++r)
+        for (int c = 0; c < C; ++c) acc[r][c] = c < r ? keep * load(row_of(work, j + r) + (j + c) * W) : splat(1.0);
+    subtract<C, C>(work, j, j, j, acc);
+    for (int c = 0; c < C; ++c) {
+        for (int b = 0; b < c; ++b) acc[c][c] -= acc[c][b] * acc[c][b];
+        // A NaN must not get lost: min() takes its second argument then.
+        least = min(least, acc[c][c]);
+        pivots.times(acc[c][c]);
+        const vec inverse = 1.0 / sqrt(acc[c][c]);
+        store(row_of(work, j + c) + (j + c) * W, inverse);
+        for (int r = c + 1; r < C; ++r) {
+            for (int b = 0; b < c; ++b) acc[r][c] -= acc[r][b] * acc[c][b];
+            acc[r][c] *= inverse;
+            store(row_of(work, j + r) + (j + c) * W, acc[r][c]);
+        }
+    }
+}
+
+template <int C>
+static inline void column_block(double* work, std::int64_t d, std::int64_t j, vec keep, Product& pivots, vec& least) {
+    diagonal<C>(work, j, keep, pivots, least);
+    std::int64_t i = j + C;
+    for (; i + TILE <= d; i += TILE) below<TILE, C>(work, i, j, keep);
+    for (; i < d; ++i) below<1, C>(work, i, j, keep);
+    if ((j & 511) > 511 - TILE) pivots.normal();
+}
+
+// Factors the correlations (d, d) in `work`, off the diagonal scaled by `keep`; which lanes kept their digits.
+static ivec factor(double* work, std::int64_t d, vec keep, Product& pivots) {
+    vec least = splat(1.0);
+    std::int64_t j = 0;
+    for (; j + TILE <= d; j += TILE) column_block<TILE>(work, d, j, keep, pivots, least);
+    for (; j < d; ++j) column_block<1>(work, d, j, keep, pivots, least);
+    return least > splat(LEAST_PIVOT);
+}
+
+// Solves L y = row d of `work` and gives |y|^2.
+static vec solve(double* work, std::int64_t d) {
+    std::int64_t j = 0;
+    for (; j + TILE <= d; j += TILE) below<1, TILE>(work, d, j, splat(1.0));
+    for (; j < d; ++j) below<1, 1>(work, d, j, splat(1.0));
+    const double* y = row_of(work, d);
+    vec squares{};
+    for (std::int64_t i = 0; i < d; ++i) squares += load(y + i * W) * load(y + i * W);
+    return squares;
+}
+
+// What is left of correlations r that `rows` rows gave: 1 - min(strength sum Var(r) / sum r^2, strength, 1), with
+// Var(r) = (1 - damped r^2)^2 / n. (Schäfer & Strimmer 2005, eq. 8.)
+static vec kept(vec noise, vec signal, vec rows, double strength) {
+    const vec wanted = strength * noise / rows;
+    return 1.0 - wanted / max(wanted / (strength < 1.0 ? strength : 1.0), signal);
+}
+
+static vec damping(const Live& s, vec rows) {
+    const vec share = rows / (rows + static_cast<double>(s.d + 1));
+    return share * share;
+}
+
+static bool shrinks(const Live& s) { return s.d > 1 && s.correlation > 0.0; }
+
+// prior_covariance times (sum of scatter + u I) / sqrt(n_i n_j), n = sum of seen + u, as a lower triangle.
+void prepare_full(Live& s) {
+    for (std::int64_t i = 0, e = 0; i < s.d; ++i) {
+        vec seen{};
+        for (std::int64_t first = 0; first < s.groups * LANES; first += W)
+            seen += load(s.seen + Lanes(first).in(s.d) + i * LANES);
+        const double rows = fold_up(seen) + UNIT_ROWS;
+        s.common[s.d + i] = 1.0 / __builtin_sqrt(rows > TINY ? rows : TINY);
+        for (std::int64_t j = 0; j <= i; ++j, ++e) {
+            vec total{};
+            for (std::int64_t first = 0; first < s.groups * LANES; first += W)
+                total += load(s.scatter + Lanes(first).in(s.entries) + e * LANES);
+            const double unit = i == j ? UNIT_ROWS : 0.0;
+            s.pooled[e] = s.prior_covariance * (fold_up(total) + unit) * (s.common[s.d + i] * s.common[s.d + j]);
+        }
+    }
+}
+
+bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+    const std::int64_t d = s.d, base = which.in(d);
+    const double* scatter = s.scatter + which.in(s.entries);
+    const vec reg = splat(s.reg_covar), rows = max(load(s.mass + which.at), splat(TINY)), damped = damping(s, rows);
+    double* y = row_of(s.work, d);
+    Product precision, pivots;
+    ivec sound = isplat(-1);
+    vec signal{}, noise{};
+    for (std::int64_t i = 0; i < d; ++i) {
+        const double *own = scatter + triangle(i) * LANES, *prior = s.pooled + triangle(i);
+        const vec n = max(load(s.seen + base + i * LANES) + s.prior_covariance, splat(TINY));
+        const vec sum = load(own + i * LANES) + prior[i] + reg * n;
+        const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
+        sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
+        store(s.step + i * W, scale);
+        precision.times(inverse * inverse);
+        const vec mean = unseen ? mean_of(s, which, i) : load(s.mean + base + i * LANES);
+        store(y + i * W, (s.z[i] - mean) * inverse);
+        double* row = row_of(s.work, i);
+        for (std::int64_t j = 0; j < i; ++j) {
+            const vec r = (load(own + j * LANES) + prior[j]) * scale * load(s.step + j * W), r2 = r * r;
+            const vec rest = 1.0 - r2 * damped;
+            store(row + j * W, r);
+            signal += r2;
+            noise += rest * rest;
+        }
+        if ((i & 511) == 511) precision.normal();
+    }
+    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
+    sound &= factor(s.work, d, keep, pivots);
+    distance = solve(s.work, d);
+    log_precision = precision.log() - pivots.log();
+    return !bits_of(real(s, which) & ~sound);
+}
+
+// The one covariance (sum of scatter + c u I) / sqrt(n_i n_j) + reg_covar I, n = sum of seen + c u; its factor
+// stays in `work`, and in `step` what a difference is multiplied with before it is solved for.
+bool prepare_tied(Live& s, vec& log_precision) {
+    const std::int64_t d = s.d;
+    const double unit = UNIT_ROWS * s.prior_covariance;
+    vec mass{}, signal{}, noise{};
+    for (std::int64_t first = 0; first < s.groups * LANES; first += W) mass += load(s.mass + first);
+    const vec rows = max(splat(fold_up(mass)), splat(TINY)), damped = damping(s, rows);
+    Product precision, pivots;
+    ivec sound = isplat(-1);
+    for (std::int64_t i = 0; i < d; ++i) {
+        vec seen{};
+        for (std::int64_t first = 0; first < s.groups * LANES; first += W)
+            seen += load(s.seen + Lanes(first).in(d) + i * LANES);
+        const vec n = max(splat(fold_up(seen) + unit), splat(TINY));
+        const vec sum = s.shared[i * d + i] + unit + s.reg_covar * n;
+        const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
+        sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
+        s.pooled[i] = scale[0];
+        store(s.step + i * W, inverse);
+        precision.times(inverse * inverse);
+        double* row = row_of(s.work, i);
+        for (std::int64_t j = 0; j < i; ++j) {
+            const vec r = splat(s.shared[i * d + j] * s.pooled[i] * s.pooled[j]), r2 = r * r;
+            const vec rest = 1.0 - r2 * damped;
+            store(row + j * W, r);
+            signal += r2;
+            noise += rest * rest;
+        }
+        if ((i & 511) == 511) precision.normal();
+    }
+    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
+    sound &= factor(s.work, d, keep, pivots);
+    log_precision = precision.log() - pivots.log();
+    return bits_of(sound) == ALL;
+}
+
+vec tied_distance(Live& s, const Lanes& which, bool unseen) {
+    const double* mean = s.mean + which.in(s.d);
+    double* y = row_of(s.work, s.d);
+    for (std::int64_t i = 0; i < s.d; ++i) {
+        const vec at = unseen ? mean_of(s, which, i) : load(mean + i * LANES);
+        store(y + i * W, (s.z[i] - at) * load(s.step + i * W));
+    }
+    return solve(s.work, s.d);
+}
+
+}  // namespace stream_mix::STREAM_MIX_ISA

@@ -1,0 +1,88 @@
+// The owner of a `Live`: its memory, how it forgets, and the counters that go with it (learning.py, `_step`).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "live.hpp"
+
+namespace stream_mix {
+
+enum class Memory : int { forever, half_life, time_half_life };
+
+// What a model is before it goes live; arrays as Python has them, k components over d features.
+struct LiveStart {
+    Family family;
+    bool hard;
+    Memory memory;
+    double half_life;
+    double prior_weight, prior_covariance, correlation, reg_covar;
+    std::int64_t d, k;
+    const double *mass, *seen, *mean, *scatter;  // (k,) (k, d) (k, d) and (k, d), (d, d) or (k, d, d)
+    const double *origin, *scale;                // (d,)
+    double t, evidence[2];
+    std::int64_t generation, learned, rows, next_start;
+};
+
+class LiveModel {
+public:
+    LiveModel(const LiveKernels& kernels, const LiveStart& start);
+    LiveModel(const LiveModel&) = delete;
+    LiveModel& operator=(const LiveModel&) = delete;
+
+    std::int64_t d() const { return s_.d; }
+    std::int64_t k() const { return s_.k; }
+    Family family() const { return s_.family; }
+
+    // Takes a row in the data's units, NaN for missing, as the row in hand. False where this is not to be done here: a
+    // value beyond all bounds, or one missing where covariances have correlations; while learning also a row without
+    // any value, or a value of a feature that the basis has not seen.
+    bool take(const double* x, bool learning);
+
+    // Scores the row in hand: false where it could not be done. Then `probabilities` (8-lane groups), `label`,
+    // `log_density` in the data's units and `tail` are valid.
+    bool score() { return kernels_.score(s_); }
+    const double* probabilities() const { return s_.p; }
+    std::int64_t label() const { return s_.label; }
+    double log_density() const;
+    double tail() const { return kernels_.tail(s_); }
+    bool has_tail() const { return s_.n <= 700; }
+
+    // One step of online EM with row x (d,), weight w and event time t (NaN: none). False where this is not to be
+    // done here; nothing is changed then.
+    bool learn(const double* x, double w, double t);
+
+    // The moments as Python has them.
+    void moments(double* mass, double* seen, double* mean, double* scatter) const;
+
+    std::vector<double> origin, scale;
+    double t, evidence[2];
+    std::int64_t generation, learned, rows, next_start;
+    // Rows learned here before the start is settled, which the reservoir wants: x (d,), w, t of each.
+    std::vector<double> reservoir;
+
+private:
+    void place(const LiveStart& start);
+    void import(const LiveStart& start);
+    void measure();
+    // Moves the basis where the data has moved away from it (learning.py, `_better_basis`).
+    void keep_basis();
+    bool better_basis(std::vector<double>& new_origin, std::vector<double>& new_scale) const;
+    void rebase(const std::vector<double>& new_origin, const std::vector<double>& new_scale);
+    double fade(double now) const;
+
+    std::int64_t at(std::int64_t k, std::int64_t entry, std::int64_t entries) const {
+        return ((k / LANES) * entries + entry) * LANES + k % LANES;
+    }
+
+    const LiveKernels& kernels_;
+    Live s_{};
+    Memory memory_;
+    double half_life_;
+    std::vector<double> log_scale_;
+    std::vector<std::uint8_t> known_;
+    std::vector<std::int32_t> observed_;
+    std::vector<double> numbers_;  // all arrays of doubles of `s_`
+};
+
+}  // namespace stream_mix

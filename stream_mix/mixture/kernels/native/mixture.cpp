@@ -1,0 +1,69 @@
+#include "mixture.hpp"
+
+#include <algorithm>
+
+#include "threads.hpp"
+
+namespace stream_mix {
+namespace {
+
+// Rows below which a group of their own is not worth its sums, and the most groups there are.
+constexpr std::int64_t GROUP_ROWS = 1024, MOST_GROUPS = 16;
+// Multiplications and additions below which a second thread costs more than it brings.
+constexpr double THREAD_WORK = 4e6;
+
+double work_per_row(const Mixture& m) {
+    const double d = static_cast<double>(m.d);
+    const double features = m.scores == Scores::full ? d * (d + 3) / 2 : static_cast<double>(Layout(m).features);
+    return static_cast<double>(m.k) * (features + 8.0);
+}
+
+void add(double* to, const double* from, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
+}  // namespace
+
+// `numbers` is what the pointers of the mixture point into: moving it leaves them as they are.
+PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
+    : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {
+    isa_.pack(mixture_, packed_.get());
+}
+
+bool PackedMixture::run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
+    const std::int64_t groups = std::clamp<std::int64_t>(rows.n / GROUP_ROWS, 1, MOST_GROUPS);
+    if (static_cast<double>(rows.n) * work_per_row(mixture_) < THREAD_WORK) threads = 1;
+    if (groups > 1) return in_parts(rows, answers, sums, groups, threads);
+    Buffer workspace(Layout(mixture_).workspace);
+    return isa_.pass(mixture_, packed_.get(), rows, 0, rows.n, answers, sums, workspace.get());
+}
+
+bool PackedMixture::in_parts(const Rows& rows, const Answers& answers, Sums* sums, std::int64_t groups,
+                             int threads) const {
+    const Layout size(mixture_);
+    const std::int64_t k = mixture_.k, pooled = mixture_.second == Second::tied ? mixture_.d * size.row : 0;
+    const std::int64_t each = padded(k) + k * size.sums + pooled;
+    // Borders between groups are borders of tiles too.
+    const std::int64_t length = (rows.n + groups * TILE - 1) / (groups * TILE) * TILE;
+    Buffer parts(sums ? groups * each : 0);
+    std::atomic<bool> complete{true};
+    in_groups(groups, threads, [&](std::int64_t group) {
+        Buffer workspace(size.workspace);
+        double* part = parts.get() + (sums ? group * each : 0);
+        Sums own{sums && sums->hard, part, part + padded(k), part + padded(k) + k * size.sums};
+        if (complete && !isa_.pass(mixture_, packed_.get(), rows, std::min(rows.n, group * length),
+                                   std::min(rows.n, (group + 1) * length), answers, sums ? &own : nullptr,
+                                   workspace.get()))
+            complete = false;
+    });
+    if (!sums || !complete) return complete;
+    for (std::int64_t group = 0; group < groups; ++group) {
+        const double* part = parts.get() + group * each;
+        add(sums->mass, part, k);
+        add(sums->sums, part + padded(k), k * size.sums);
+        if (pooled) add(sums->pooled, part + padded(k) + k * size.sums, pooled);
+    }
+    return true;
+}
+
+}  // namespace stream_mix

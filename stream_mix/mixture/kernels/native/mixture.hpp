@@ -1,0 +1,50 @@
+// A mixture that owns its memory, packed for one instruction set, and the pass of many rows through it.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "isa.hpp"
+
+namespace stream_mix {
+
+// Doubles at the border of a cache line, all 0.
+class Buffer {
+  public:
+    explicit Buffer(std::int64_t size = 0)
+        : data_(size ? static_cast<double*>(::operator new[](sizeof(double) * size, std::align_val_t{64})) : nullptr) {
+        std::fill_n(data_.get(), size, 0.0);
+    }
+    double* get() const { return data_.get(); }
+
+  private:
+    struct Free {
+        void operator()(double* at) const { ::operator delete[](at, std::align_val_t{64}); }
+    };
+    std::unique_ptr<double[], Free> data_;
+};
+
+class PackedMixture {
+  public:
+    PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers);
+
+    const Mixture& mixture() const { return mixture_; }
+    std::int64_t k() const { return mixture_.k; }
+    std::int64_t d() const { return mixture_.d; }
+
+    // E-step of all rows; and where `sums` is given, their sums, which do not depend on the number of threads.
+    // False where a value is missing.
+    bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const;
+
+  private:
+    bool in_parts(const Rows& rows, const Answers& answers, Sums* sums, std::int64_t groups, int threads) const;
+
+    const Isa& isa_;
+    std::vector<double> numbers_;
+    Mixture mixture_;
+    Buffer packed_;
+};
+
+}  // namespace stream_mix

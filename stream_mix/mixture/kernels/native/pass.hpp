@@ -1,0 +1,25 @@
+// The hot loops over many rows, once for each instruction set.
+#pragma once
+
+#include "problem.hpp"
+
+namespace stream_mix {
+
+// E-step of rows begin to end, and where `sums` is given, their sums under its responsibilities, added to what is
+// there. False, with nothing of use in the answers, where a value is NaN. `packed` is what `pack` made of the mixture; `workspace` has Layout::workspace doubles.
+using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_t begin, std::int64_t end,
+                  const Answers&, const Sums*, double* workspace);
+// The mixture in the order in which the loops read it: Layout::packed doubles.
+using Pack = void(const Mixture&, double* packed);
+
+#define STREAM_MIX_DECLARE(isa) \
+    namespace isa {             \
+    Pass pass;                  \
+    Pack pack;                  \
+    }
+STREAM_MIX_DECLARE(baseline)
+STREAM_MIX_DECLARE(avx2)
+STREAM_MIX_DECLARE(avx512)
+#undef STREAM_MIX_DECLARE
+
+}  // namespace stream_mix

@@ -1,0 +1,107 @@
+// What the bindings hand to the hot loops: plain structs over memory that somebody else owns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Functions that files for several instruction sets share must leave no copy of their own behind: the linker would
+// keep one for all.
+#define STREAM_MIX_INLINE __attribute__((always_inline))
+
+namespace stream_mix {
+
+// How the scores of a row depend on y, the row about the mixture's centre.
+enum class Scores : int {
+    linear,  // a constant and y; the quadratic term is the same for all components: kmeans, tied
+    round,   // a constant, y and |y|^2: spherical
+    diag,    // a constant, y and y^2
+    full     // |W_k y - W_k m_k|^2 with a triangle W_k for each component
+};
+
+// Which sums over rows the M-step needs beside the mass.
+enum class Second : int {
+    diag,  // y and y^2 of each component
+    tied,  // y of each component, y y' of all together
+    full   // y and y y' of each component
+};
+
+// A mixture of k components over d features, in the coordinates
+//     y = (x - origin) * inverse_scale - centre.
+// theta (k, f), by `scores`:
+//     linear  constant, d factors of y
+//     round   constant, d factors of y, factor of |y|^2
+//     diag    constant, d factors of y, d factors of y^2
+//     full    peak, whitened mean W_k m_k (d,)
+struct Mixture {
+    Scores scores;
+    Second second;
+    std::int64_t k, d;
+    const double* origin;
+    const double* inverse_scale;
+    const double* centre;
+    const double* theta;
+    const double* whiten;  // lower triangles, row by row: full (k, d(d+1)/2), tied (1, d(d+1)/2), else null
+    double precision;      // linear without a triangle: the shared quadratic term is -precision/2 |y|^2
+    const double* peak;    // (k,) score at the component's own mean
+};
+
+// Rows of float64 or float32 with any strides, counted in elements.
+struct Rows {
+    const void* x;
+    bool single;
+    std::int64_t n;
+    std::ptrdiff_t row_stride, column_stride;
+    const double* w;  // (n,), or null where all count 1
+};
+
+// Where the answers of each row go; null where nobody asks.
+struct Answers {
+    double* p;            // (n, k)
+    std::int64_t* label;  // (n,)
+    double* log_density;  // (n,)
+    double* distance;     // (n,)
+};
+
+// Sums over rows, in the padded layout of `Layout`; null where nobody asks.
+struct Sums {
+    bool hard;
+    double* mass;    // (k,)
+    double* sums;    // (k, Layout::sums)
+    double* pooled;  // tied: (d, Layout::row)
+};
+
+// Rows that go through the loops together, and the responsibility below which a row does not touch a component:
+// e^-40 < 5e-18 of the row's likeliest.
+constexpr int TILE = 32;
+constexpr double NEGLIGIBLE = -40.0;
+
+STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7) / 8 * 8; }
+
+// Sizes, in doubles, of everything that depends on k and d.
+struct Layout {
+    std::int64_t row;        // one row's y, padded
+    std::int64_t second;     // one row's y and y^2 where second is diag, else y alone; padded
+    std::int64_t sums;       // one component's sums
+    std::int64_t features;   // features of the scores beside the constant
+    std::int64_t packed;     // the packed mixture
+    std::int64_t workspace;  // what one thread needs
+
+    STREAM_MIX_INLINE explicit constexpr Layout(const Mixture& m)
+        : row(padded(m.d)),
+          second(m.second == Second::diag ? padded(2 * m.d) : row),
+          sums(second + (m.second == Second::full ? m.d * row : 0)),
+          features(m.scores == Scores::diag    ? 2 * m.d
+                   : m.scores == Scores::round ? m.d + 1
+                                               : m.d),
+          packed(m.scores == Scores::full ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
+                                          : (m.k + 3) / 4 * 4 * (features + 1) + triangle(m.d)),
+          workspace(TILE * (features + second + (m.k + 3) / 4 * 4 + m.k + 12) + 2 * m.k + 64) {}
+
+    // A triangle in blocks of four rows, each as wide as its last row.
+    STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {
+        const std::int64_t blocks = (d + 3) / 4;
+        return 8 * blocks * (blocks + 1);
+    }
+};
+
+}  // namespace stream_mix

@@ -1,0 +1,158 @@
+// A vector of as many doubles as one register of the instruction set holds, and the functions on it.
+//
+// Everything lives in a namespace named after the instruction set, so that the copies that are compiled for
+// others never mix. Only headers without functions are included, for the same reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace stream_mix::STREAM_MIX_ISA {
+
+#if defined(__AVX512F__)
+constexpr int W = 8;
+#elif defined(__AVX2__)
+constexpr int W = 4;
+#else
+constexpr int W = 2;
+#endif
+
+using vec = double __attribute__((vector_size(8 * W)));
+using ivec = std::int64_t __attribute__((vector_size(8 * W)));
+
+// Lanes are numbered from 0; bit i of a `bits` is lane i.
+using bits = unsigned;
+constexpr bits ALL = (1u << W) - 1u;
+
+static inline vec load(const double* at) {
+    vec v;
+    __builtin_memcpy(&v, at, sizeof v);
+    return v;
+}
+static inline void store(double* at, vec v) { __builtin_memcpy(at, &v, sizeof v); }
+static inline vec splat(double a) { return vec{} + a; }
+static inline ivec isplat(std::int64_t a) { return ivec{} + a; }
+static inline vec as_vec(ivec v) { return (vec)v; }
+static inline ivec as_ivec(vec v) { return (ivec)v; }
+
+// Where the mask, all ones or all zeros in a lane, is set: a, else b.
+static inline vec select(ivec mask, vec a, vec b) { return mask ? a : b; }
+
+static inline bits bits_of(ivec mask) {
+#if defined(__AVX512F__)
+    return _mm512_movepi64_mask((__m512i)mask);
+#elif defined(__AVX2__)
+    return static_cast<bits>(_mm256_movemask_pd((__m256d)mask));
+#else
+    return (mask[0] ? 1u : 0u) | (mask[1] ? 2u : 0u);
+#endif
+}
+
+// max and min of a NaN in `a` is b. (The masked forms with all lanes set: GCC 12 warns of its own plain ones.)
+static inline vec max(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_max_pd((__m512d)a, 0xff, (__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+    return select(a > b, a, b);
+#endif
+}
+static inline vec min(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_min_pd((__m512d)a, 0xff, (__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+    return (vec)_mm256_min_pd((__m256d)a, (__m256d)b);
+#else
+    return select(a < b, a, b);
+#endif
+}
+
+static inline vec sqrt(vec a) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_sqrt_pd((__m512d)a, 0xff, (__m512d)a);
+#elif defined(__AVX2__)
+    return (vec)_mm256_sqrt_pd((__m256d)a);
+#else
+    for (int i = 0; i < W; ++i) a[i] = __builtin_sqrt(a[i]);
+    return a;
+#endif
+}
+
+static inline double sum(vec v) {
+    double total = 0.0;
+    for (int i = 0; i < W; ++i) total += v[i];
+    return total;
+}
+static inline double largest(vec v) {
+    double top = v[0];
+    for (int i = 1; i < W; ++i) top = v[i] > top ? v[i] : top;
+    return top;
+}
+
+// e^x to 2 units in the last place, for x from -700 to 700; less is taken for -700, NaN too.
+//
+// x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it.
+static inline vec exp(vec x) {
+    constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer in the low bits
+    x = max(x, splat(-700.0));
+    const vec shifted = x * 1.4426950408889634 + magic;
+    const vec n = shifted - magic;
+    const vec r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    vec p = splat(1.0 / 479001600.0);
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+    p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    return as_vec(as_ivec(p) + (as_ivec(shifted) << 52));
+}
+
+// A positive normal number as m * 2^e with 1 <= m < 2; e as a double.
+static inline vec mantissa(vec x, vec& e) {
+    using uvec = std::uint64_t __attribute__((vector_size(8 * W)));
+    const uvec b = (uvec)x;
+    // An integer below 2^52 put under the mantissa of 2^52 is 2^52 plus it.
+    e = as_vec((ivec)(b >> 52) | isplat(0x4330000000000000)) - (4503599627370496.0 + 1023.0);
+    return (vec)((b & (uvec{} + 0x000fffffffffffffull)) | (uvec{} + 0x3ff0000000000000ull));
+}
+
+// log(m) + e log 2 for 1 <= m < 2, to 2 units in the last place: log m = 2 artanh((m - 1) / (m + 1)), with m
+// brought between 1/sqrt 2 and sqrt 2 first.
+static inline vec log(vec m, vec e) {
+    const ivec large = m > splat(1.4142135623730951);
+    m = select(large, m * 0.5, m);
+    e = select(large, e + 1.0, e);
+    const vec s = (m - 1.0) / (m + 1.0), q = s * s;
+    vec p = splat(2.0 / 21.0);
+    p = p * q + 2.0 / 19.0;
+    p = p * q + 2.0 / 17.0;
+    p = p * q + 2.0 / 15.0;
+    p = p * q + 2.0 / 13.0;
+    p = p * q + 2.0 / 11.0;
+    p = p * q + 2.0 / 9.0;
+    p = p * q + 2.0 / 7.0;
+    p = p * q + 2.0 / 5.0;
+    p = p * q + 2.0 / 3.0;
+    p = p * q * s + (s + s);
+    return e * 6.93147180369123816490e-01 + (e * 1.90821492927058770002e-10 + p);
+}
+
+// Natural logarithm of positive normal numbers.
+static inline vec log(vec x) {
+    vec e;
+    const vec m = mantissa(x, e);
+    return log(m, e);
+}
+
+}  // namespace stream_mix::STREAM_MIX_ISA

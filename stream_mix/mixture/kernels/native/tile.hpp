@@ -1,0 +1,102 @@
+// A tile of rows, twice: column by column for the scores, row by row for the sums.
+#pragma once
+
+#include "problem.hpp"
+#include "simd.hpp"
+
+namespace stream_mix::STREAM_MIX_ISA {
+
+struct Tile {
+    double* columns;  // (Layout::features, TILE)
+    double* rows;     // (TILE, Layout::second)
+    double* end;      // the workspace behind
+    std::int64_t stride;
+
+    Tile(const Mixture& m, const Layout& size, double* workspace)
+        : columns(workspace),
+          rows(workspace + size.features * TILE),
+          end(rows + size.second * TILE),
+          stride(size.second) {
+        __builtin_memset(rows, 0, sizeof(double) * size.second * TILE);
+        (void)m;
+    }
+
+    // Rows start to start + count; the rest of the tile is 0. False where a value is missing.
+    bool fill(const Mixture& m, const Rows& from, std::int64_t start, int count) {
+        if (from.single)
+            read(m, static_cast<const float*>(from.x) + start * from.row_stride, from, count);
+        else
+            read(m, static_cast<const double*>(from.x) + start * from.row_stride, from, count);
+        if (missing(m)) return false;
+        if (m.second == Second::diag) square_rows(m, count);
+        widen(m);
+        return true;
+    }
+
+    // Whether any value is NaN, which every sum with it is.
+    bool missing(const Mixture& m) const {
+        vec total{};
+        for (std::int64_t i = 0; i < m.d * TILE; i += W) total += load(columns + i) * 0.0;
+        return bits_of(total != total) != 0;
+    }
+
+    // y of each row, in both layouts.
+    template <class Number>
+    void read(const Mixture& m, const Number* x, const Rows& from, int count) {
+        for (std::int64_t j = 0; j < m.d; ++j) {
+            const double origin = m.origin[j], inverse = m.inverse_scale[j], centre = m.centre[j];
+            const Number* value = x + j * from.column_stride;
+            double* column = columns + j * TILE;
+            for (int b = 0; b < count; ++b)
+                column[b] = (static_cast<double>(value[b * from.row_stride]) - origin) * inverse - centre;
+            for (int b = count; b < TILE; ++b) column[b] = 0.0;
+            for (int b = 0; b < count; ++b) rows[b * stride + j] = column[b];
+        }
+    }
+
+    void square_rows(const Mixture& m, int count) {
+        for (int b = 0; b < count; ++b) {
+            double* row = rows + b * stride;
+            for (std::int64_t j = 0; j < m.d; ++j) row[m.d + j] = row[j] * row[j];
+        }
+    }
+
+    // The features of the scores beyond y.
+    void widen(const Mixture& m) {
+        if (m.scores == Scores::diag) {
+            for (std::int64_t i = 0; i < m.d * TILE; i += W) {
+                const vec y = load(columns + i);
+                store(columns + m.d * TILE + i, y * y);
+            }
+        } else if (m.scores == Scores::round) {
+            lengths(m, columns + m.d * TILE);
+        }
+    }
+
+    // |y|^2 of each row.
+    void lengths(const Mixture& m, double* out) const {
+        for (int v = 0; v < TILE; v += W) {
+            vec total{};
+            for (std::int64_t j = 0; j < m.d; ++j) {
+                const vec y = load(columns + j * TILE + v);
+                total += y * y;
+            }
+            store(out + v, total);
+        }
+    }
+
+    // Upper triangle of sum w y y' over the rows of the tile.
+    void add_pooled(const Mixture& m, const Layout& size, const double* w, int count, double* pooled) const {
+        for (std::int64_t i = 0; i < m.d; ++i) {
+            double wy[TILE];
+            for (int b = 0; b < count; ++b) wy[b] = columns[i * TILE + b] * (w ? w[b] : 1.0);
+            for (std::int64_t c = i / W * W; c < size.row; c += W) {
+                vec total = load(pooled + i * size.row + c);
+                for (int b = 0; b < count; ++b) total += splat(wy[b]) * load(rows + b * stride + c);
+                store(pooled + i * size.row + c, total);
+            }
+        }
+    }
+};
+
+}  // namespace stream_mix::STREAM_MIX_ISA
