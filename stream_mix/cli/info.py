@@ -20,13 +20,14 @@ def info(json: Json = False) -> int:
 
     from stream_mix import __version__
     from stream_mix.config import Settings
-    from stream_mix.mixture import FAMILIES, Model, Spec, health
+    from stream_mix.mixture import FAMILIES
+    from stream_mix.mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED, available
     from stream_mix.protocol import VERSION
 
     found = {
         "stream_mix": __version__,
         "protocol": VERSION,
-        "kernels": health(Model.new(Spec(), 1))["kernels"],
+        "kernels": IMPLEMENTATION,
         "families": list(FAMILIES),
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -36,10 +37,12 @@ def info(json: Json = False) -> int:
     packages = {name: _version(name) for name in (*_PACKAGES, *_EXTRAS)}
     settings = Settings().model_dump(mode="json")
     if json:
-        print_json({**found, "packages": packages, "defaults": settings})
+        runnable = {"kernels_available": available(), "kernels_not_compiled": WHY_NOT_COMPILED or None}
+        print_json({**found, **runnable, "packages": packages, "defaults": settings})
         return 0
     words = ", ".join(f"{name} {number or '-'}" for name, number in packages.items())
-    print_pairs({**found, "families": ", ".join(FAMILIES), "packages": words})
+    kernels = f"{IMPLEMENTATION}; {WHY_NOT_COMPILED or 'STREAM_MIX_KERNELS takes ' + ', '.join(available())}"
+    print_pairs({**found, "kernels": kernels, "families": ", ".join(FAMILIES), "packages": words})
     print("\ndefault settings (TOML; see configs/ for whole files):")
     for table, keys in settings.items():
         many = isinstance(keys, list)

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ..engine import Ask, Counters, EngineState, Reply, new, step
+from ..mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED
 from ..protocol import Health, Query
 from .clock import Clock
 from .folding import Recovered, plan_of, recover
@@ -93,7 +94,7 @@ class Service:
             f"{name} ({spec.family}, {spec.n_components} components)"
             for name, spec in state.plan.specs.items()
         )
-        kernels = next(iter(_health(state).models.values()))["kernels"]
+        kernels = f"{IMPLEMENTATION}, {WHY_NOT_COMPILED}" if WHY_NOT_COMPILED else IMPLEMENTATION
         lines = [
             f"engine {settings.engine.name}: {', '.join(where)}",
             f"models: {models}; kernels: {kernels}",
