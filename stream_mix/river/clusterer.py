@@ -24,10 +24,16 @@ class Clusterer(Learner, base.Clusterer):
         Unknown features are left out, absent ones count as missing; with none left, the heaviest component is
         likeliest. Raises ValueError where a value is not a number.
         """
+        live = self._live
+        if live is not None and (component := live.predict_one(x)) is not None:
+            return component
         return self._model.components[int(self._posterior(x).p[0].argmax())]
 
     def predict_proba_one(self, x: dict[Hashable, Any], t: Any = None) -> dict[int, float]:
         """Component -> probability that a row with features x came from it; even before any learning."""
+        live = self._live
+        if live is not None and (p := live.predict_proba_one(x)) is not None:
+            return p
         return self._by_component(self._posterior(x).p[0].tolist())
 
     def predict_many(self, X: Any) -> Any:

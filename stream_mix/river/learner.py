@@ -3,6 +3,9 @@
 A model of `stream_mix.mixture` knows columns, not names, and takes rows, not dicts. This class keeps the two
 in step: a feature becomes a column with its first value, and all that a call learns is taken over at once or
 not at all.
+
+Where it can, the model is live (`mixture.live`): compiled code reads a dict, learns and answers by itself.
+What it leaves, a new feature or a value of an odd type, comes back here.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from ..mixture import (
 )
 from ..mixture import posterior as model_posterior
 from ..mixture.arrays import Array
+from ..mixture.live import Live, goes_live, live_of, model_of
 from .beside import along, unix_seconds, weight
 from .checks import memory_of, whole
 from .frames import Table, read_frame
@@ -64,18 +68,38 @@ class Learner(base.Estimator):
         self._features = Features()
         self._model = Model.new(spec, 0)
 
+    # `_held` is the model as it went live, or was last asked for; `_live` what it has become since.
+    _held: Model
+    _live: Live | None
+
+    @property
+    def _model(self) -> Model:
+        """The model as it stands, a frozen record."""
+        if self._live is not None and self._live.generation != self._held.generation:
+            self._held = model_of(self._live, self._held)
+        return self._held
+
+    @_model.setter
+    def _model(self, model: Model) -> None:
+        self._held = model
+        self._live = live_of(model, self._features.names, self.weight_feature, self.time_feature)
+
     @property
     def _supervised(self) -> bool:
         return False
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be computed from the statistics stays behind, so a pickle holds only what was learned.
-        return {**self.__dict__, "_model": to_state(self._model), "_features": self._features.names}
+        state = {**self.__dict__, "_model": to_state(self._model), "_features": self._features.names}
+        del state["_held"], state["_live"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        model = from_state(state.pop("_model"))
         self.__dict__.update(state)
-        self._model = from_state(state["_model"])
         self._features = Features(state["_features"])
+        self._model = model
 
     # Learning
 
@@ -86,6 +110,12 @@ class Learner(base.Estimator):
         nothing and is not counted. Raises ValueError where a value is not a number, naming the feature;
         nothing is learned then.
         """
+        live = self._live
+        if live is None or not live.learn_one(x, w, t):
+            self._learn_named(x, w, t)
+
+    def _learn_named(self, x: dict[Hashable, Any], w: float, t: Any) -> None:
+        """`learn_one` for any row that there is."""
         features, row = self._features.learned(self._named(x))
         mass = 1.0 if w == 1.0 else weight(w, "w")
         if self.weight_feature is not None:
@@ -98,9 +128,7 @@ class Learner(base.Estimator):
             t = self._no_time()
         if not row.size or (math.isnan(row[0]) and np.isnan(row).all()):
             return
-        rows = Rows(row[None], np.array([mass]), np.array([t]))
-        self._model, _ = learn(expand(self._model, len(features)), rows)
-        self._features = features
+        self._learn(features, Rows(row[None], np.array([mass]), np.array([t])))
 
     def learn_many(self, X: Any, w: Any = None, t: Any = None) -> None:
         """Learns the rows of a data frame, in their order: to the last bit the same as `learn_one` for each.
@@ -112,12 +140,36 @@ class Learner(base.Estimator):
         table = read_frame(X, self._beside)
         mass, times = self._weights(table, w), self._times(table, t)
         some = ~np.isnan(table.values).all(axis=1)
-        features, model = self._features, self._model
         values, mass, times = table.values[some], mass[some], times[some]
-        for features, part in _pieces(self._features, table.names, values):
-            rows = Rows(features.matrix(table.names, values[part]), mass[part], times[part])
-            model, _ = learn(expand(model, len(features)), rows)
-        self._features, self._model = features, model
+        before = self._features, self._model
+        try:
+            for features, part in _pieces(self._features, table.names, values):
+                rows = Rows(features.matrix(table.names, values[part]), mass[part], times[part])
+                self._learn(features, rows)
+        except BaseException:
+            self._features, self._model = before
+            raise
+
+    def _learn(self, features: Features, rows: Rows) -> None:
+        """Learns rows of these features in their order: live as far as that goes, and what it leaves by
+        `learn`.
+
+        A live model goes on from single rows only, so which way a row takes does not depend on how rows are
+        grouped.
+        """
+        live = self._live if features is self._features else None
+        by_row = goes_live(self._held.spec)
+        done = 0
+        while True:
+            if live is not None:
+                done += live.learn_rows(rows.x[done:], rows.w[done:], rows.t[done:])
+            if done == len(rows):
+                return
+            part = rows[done : done + 1] if by_row else rows[done:]
+            model, _ = learn(expand(self._model, len(features)), part)
+            self._features, self._model = features, model
+            live = self._live
+            done += len(part)
 
     def _named(self, x: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         """The features of x without weight and event time."""

@@ -103,6 +103,11 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         is taken because `evaluate` hands every extra of a row to it; the score does not depend on it. Raises
         ValueError where a value is not a number.
         """
+        live = self._live
+        if live is not None:
+            score = live.tail_one(x) if self.score == "tail_probability" else live.strangeness_one(x)
+            if score is not None:
+                return score
         return float(_SCORES[self.score](self._posterior(x))[0])
 
     def score_many(self, X: Any) -> Any:

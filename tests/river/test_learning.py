@@ -111,18 +111,20 @@ def test_it_is_the_core_and_nothing_but_the_core() -> None:
     for row in X:
         model.learn_one(dict(zip("abc", row.tolist(), strict=True)))
     core, _ = learn(core, Rows.of(X))
-    assert [list(center.values()) for center in model.centers.values()] == parameters(core).means.tolist()
-    assert list(model.weights.values()) == parameters(core).weights.tolist()
+    # Not to the last bit: a row at a time is learned by code of its own.
+    centers = [list(center.values()) for center in model.centers.values()]
     found = [[list(row.values()) for row in matrix.values()] for matrix in model.covariances.values()]
-    assert found == parameters(core).covariances.tolist()
     says = posterior(core, X[:1])
     x = dict(zip("abc", X[0].tolist(), strict=True))
-    assert list(model.predict_proba_one(x).values()) == says.p[0].tolist()
+    np.testing.assert_allclose(centers, parameters(core).means, rtol=1e-10)
+    np.testing.assert_allclose(list(model.weights.values()), parameters(core).weights, rtol=1e-10)
+    np.testing.assert_allclose(found, parameters(core).covariances, rtol=1e-9)
+    np.testing.assert_allclose(list(model.predict_proba_one(x).values()), says.p[0], rtol=1e-9)
     scorers = {score: GaussianMixtureScorer(2, score=score, half_life=50.0, seed=7) for score in SCORES}
     for scorer in scorers.values():
         scorer.learn_many(pd.DataFrame(X, columns=list("abc")))
-    assert scorers["tail_probability"].score_one(x) == says.outlier[0]
-    assert scorers["log_density"].score_one(x) == -says.log_density[0]
+    assert scorers["tail_probability"].score_one(x) == pytest.approx(says.outlier[0], rel=1e-9)
+    assert scorers["log_density"].score_one(x) == pytest.approx(-says.log_density[0], rel=1e-9)
 
 
 SCORES = ("tail_probability", "log_density")

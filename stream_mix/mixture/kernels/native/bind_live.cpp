@@ -50,18 +50,28 @@ Memory memory_of(const std::string& name, double half_life) {
 // A model with the names of its features, ready for rows that come as dicts.
 class LiveRows {
 public:
-    LiveRows(const LiveKernels& kernels, const LiveStart& start, const nb::tuple& components, nb::handle names,
-             nb::handle weight, nb::handle time)
-        : model(kernels, start),
-          timed_(start.memory != Memory::time_half_life || !time.is_none()),
-          row_(start.d + BESIDE, MISSING),
-          components_(components) {
+    // `names`: a tuple of one name for each feature, or None: then rows come as arrays alone. `timed`: whether a row
+    // without `t` has all that the memory needs.
+    LiveRows(std::unique_ptr<LiveModel> own, bool timed, const nb::tuple& components, nb::object names,
+             nb::object weight, nb::object time)
+        : owned_(std::move(own)),
+          model(*owned_),
+          timed_(timed),
+          row_(model.d() + BESIDE, MISSING),
+          components_(components),
+          names_(std::move(names)),
+          weight_(std::move(weight)),
+          time_(std::move(time)) {
         for (nb::handle component : components) answer_[component] = 0.0;
-        if (names.is_none()) return;
-        if (!nb::isinstance<nb::tuple>(names) || static_cast<std::int64_t>(nb::len(names)) != start.d)
-            refuse("names are not a tuple of one name for each of " + std::to_string(start.d) + " features");
-        names_.emplace(names.ptr(), weight.ptr(), time.ptr());
-        if (!names_->sound()) names_.reset();
+        if (names_.is_none()) return;
+        if (!nb::isinstance<nb::tuple>(names_) || static_cast<std::int64_t>(nb::len(names_)) != model.d())
+            refuse("names are not a tuple of one name for each of " + std::to_string(model.d()) + " features");
+        reader_.emplace(names_.ptr(), weight_.ptr(), time_.ptr());
+        if (!reader_->sound()) reader_.reset();
+    }
+
+    LiveRows* copy(nb::handle) const {
+        return new LiveRows(model.copy(), timed_, components_, names_, weight_, time_);
     }
 
     bool learn_one(nb::handle x, nb::handle w, nb::handle t) {
@@ -104,9 +114,9 @@ public:
         return answer;
     }
 
-    nb::object log_density_one(nb::handle x) {
+    nb::object strangeness_one(nb::handle x) {
         if (!judge(x)) return nb::none();
-        return nb::float_(model.log_density());
+        return nb::float_(0.0 - model.log_density());
     }
 
     nb::object tail_one(nb::handle x) {
@@ -114,16 +124,23 @@ public:
         return nb::float_(model.tail());
     }
 
-    LiveModel model;
+    std::size_t bytes() const { return sizeof *this + model.bytes() + row_.capacity() * sizeof(double); }
 
 private:
-    bool read(nb::handle x, bool learning) { return names_ && names_->read(x.ptr(), learning, row_.data()); }
+    std::unique_ptr<LiveModel> owned_;
+
+public:
+    LiveModel& model;
+
+private:
+    bool read(nb::handle x, bool learning) { return reader_ && reader_->read(x.ptr(), learning, row_.data()); }
     bool judge(nb::handle x) { return read(x, false) && model.take(row_.data(), false) && model.score(); }
 
-    bool timed_;  // whether a row without `t` has all that the memory needs
+    bool timed_;
     std::vector<double> row_;
-    std::optional<Names> names_;
     nb::tuple components_;
+    nb::object names_, weight_, time_;
+    std::optional<Names> reader_;
     nb::dict answer_;  // component -> 0.0
 };
 
@@ -153,9 +170,11 @@ nb::tuple moments(const LiveRows& live) {
     return nb::make_tuple(masses, seens, means, scatters);
 }
 
-nb::object reservoir(const LiveRows& live) {
+nb::object take_reservoir(LiveRows& live) {
     const std::size_t width = live.model.d() + 2;
-    return copied(live.model.reservoir, {live.model.reservoir.size() / width, width});
+    nb::object rows = copied(live.model.reservoir, {live.model.reservoir.size() / width, width});
+    live.model.reservoir.clear();
+    return rows;
 }
 
 LiveRows* make(const std::string& isa_name, const std::string& family, bool hard, const std::string& memory,
@@ -163,7 +182,7 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
                const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
                const Numbers& origin, const Numbers& scale, double t, double density, double weights,
                std::int64_t generation, std::int64_t learned, std::int64_t rows, std::int64_t next_start,
-               const nb::tuple& components, nb::handle names, nb::handle weight_name, nb::handle time_name) {
+               const nb::tuple& components, nb::object names, nb::object weight_name, nb::object time_name) {
     const Isa* isa = find(isa_name.c_str());
     if (!isa) refuse("instruction set '" + isa_name + "' is not to be had here");
     LiveStart start{};
@@ -196,7 +215,8 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     start.learned = learned;
     start.rows = rows;
     start.next_start = next_start;
-    return new LiveRows(*isa->live, start, components, names, weight_name, time_name);
+    const bool timed = start.memory != Memory::time_half_life || !time_name.is_none();
+    return new LiveRows(std::make_unique<LiveModel>(*isa->live, start), timed, components, names, weight_name, time_name);
 }
 
 }  // namespace
@@ -211,10 +231,12 @@ void bind_live(nb::module_& module) {
         .def("learn_rows", &LiveRows::learn_rows, "x"_a, "w"_a, "t"_a)
         .def("predict_one", &LiveRows::predict_one, "x"_a.none())
         .def("predict_proba_one", &LiveRows::predict_proba_one, "x"_a.none())
-        .def("log_density_one", &LiveRows::log_density_one, "x"_a.none())
+        .def("strangeness_one", &LiveRows::strangeness_one, "x"_a.none())
         .def("tail_one", &LiveRows::tail_one, "x"_a.none())
+        .def("__deepcopy__", &LiveRows::copy, "memo"_a)
+        .def("__sizeof__", &LiveRows::bytes)
         .def("moments", &moments)
-        .def("reservoir", &reservoir)
+        .def("take_reservoir", &take_reservoir)
         .def_prop_ro("origin", [](const LiveRows& live) { return copied(live.model.origin, {live.model.origin.size()}); })
         .def_prop_ro("scale", [](const LiveRows& live) { return copied(live.model.scale, {live.model.scale.size()}); })
         .def_prop_ro("rows", [](const LiveRows& live) { return live.model.rows; })

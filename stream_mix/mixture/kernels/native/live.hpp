@@ -7,11 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "problem.hpp"
+
 namespace stream_mix {
 
 constexpr int LANES = 8;
-
-enum class Family : int { kmeans, spherical, diag, tied, full };
 
 // Plain memory that `LiveModel` owns: the loops, compiled once for each instruction set, see nothing else.
 struct Live {

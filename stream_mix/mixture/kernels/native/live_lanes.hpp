@@ -29,16 +29,18 @@ static inline ivec real(const Live& s, const Lanes& which) {
 // Added up as a tree: the same order for all that an instruction set computes.
 static inline double fold_up(vec v) {
 #if defined(__AVX512F__)
-    const __m512d a = (__m512d)v;
-    const __m256d b = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
-    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
-    return c[0] + c[1];
-#elif defined(__AVX2__)
-    const __m256d b = (__m256d)v;
-    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
-    return c[0] + c[1];
+    using half = double __attribute__((vector_size(32)));
+    half low, high;
+    __builtin_memcpy(&low, &v, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    const half b = low + high;
 #else
-    return v[0] + v[1];
+    const vec b = v;
+#endif
+#if defined(__AVX2__)
+    return (b[0] + b[2]) + (b[1] + b[3]);
+#else
+    return b[0] + b[1];
 #endif
 }
 

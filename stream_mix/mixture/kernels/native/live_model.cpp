@@ -118,6 +118,18 @@ void LiveModel::moments(double* mass, double* seen, double* mean, double* scatte
             for (std::int64_t j = 0; j <= i; ++j) scatter[i * d + j] = scatter[j * d + i] = s_.shared[i * d + j];
 }
 
+std::unique_ptr<LiveModel> LiveModel::copy() const {
+    std::vector<double> mass(s_.k), seen(s_.k * s_.d), mean(s_.k * s_.d), scatter(scatter_size());
+    moments(mass.data(), seen.data(), mean.data(), scatter.data());
+    const LiveStart start{s_.family,       s_.hard,     memory_,         half_life_,    s_.prior_weight,  s_.prior_covariance,
+                          s_.correlation,  s_.reg_covar, s_.d,           s_.k,          mass.data(),      seen.data(),
+                          mean.data(),     scatter.data(), origin.data(), scale.data(), t,                {evidence[0], evidence[1]},
+                          generation,      learned,     rows,            next_start};
+    auto made = std::make_unique<LiveModel>(kernels_, start);
+    made->reservoir = reservoir;
+    return made;
+}
+
 // What follows from the basis.
 void LiveModel::measure() {
     for (std::int64_t f = 0; f < s_.d; ++f) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "live.hpp"
@@ -33,6 +34,10 @@ public:
     std::int64_t d() const { return s_.d; }
     std::int64_t k() const { return s_.k; }
     Family family() const { return s_.family; }
+    // Numbers of scatter as Python has them.
+    std::int64_t scatter_size() const {
+        return s_.family == Family::full ? s_.k * s_.d * s_.d : s_.family == Family::tied ? s_.d * s_.d : s_.k * s_.d;
+    }
 
     // Takes a row in the data's units, NaN for missing, as the row in hand. False where this is not to be done here: a
     // value beyond all bounds, or one missing where covariances have correlations; while learning also a row without
@@ -51,6 +56,10 @@ public:
     // One step of online EM with row x (d,), weight w and event time t (NaN: none). False where this is not to be
     // done here; nothing is changed then.
     bool learn(const double* x, double w, double t);
+
+    // The same model, in memory of its own.
+    std::unique_ptr<LiveModel> copy() const;
+    std::size_t bytes() const { return sizeof *this + (numbers_.capacity() + reservoir.capacity()) * sizeof(double); }
 
     // The moments as Python has them.
     void moments(double* mass, double* seen, double* mean, double* scatter) const;

@@ -1,6 +1,7 @@
 #include "row.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace stream_mix {
@@ -10,18 +11,35 @@ namespace {
 constexpr double LARGEST_VALUE = 1e100;
 constexpr double MISSING = std::numeric_limits<double>::quiet_NaN();
 
-// numpy.float64, which is laid out as a float; null where NumPy was not imported.
-PyTypeObject* float64() {
-    static PyTypeObject* const type = [] {
+// NumPy's scalar types, looked up once; null where there is no such type.
+struct Scalars {
+    PyTypeObject* float64 = nullptr;  // laid out as a float
+    std::array<PyTypeObject*, 11> others{};
+
+    Scalars() {
+        const char* names[] = {"float32", "float16", "int8",   "int16",  "int32", "int64",
+                               "uint8",   "uint16",  "uint32", "uint64", "bool_"};
         PyObject* numpy = PyImport_ImportModule("numpy");
-        PyObject* found = numpy ? PyObject_GetAttrString(numpy, "float64") : nullptr;
+        float64 = type(numpy, "float64");
+        if (float64 && !PyType_IsSubtype(float64, &PyFloat_Type)) float64 = nullptr;
+        for (std::size_t i = 0; i < others.size(); ++i) others[i] = type(numpy, names[i]);
         Py_XDECREF(numpy);
-        if (!found) PyErr_Clear();
-        const bool usable = found && PyType_Check(found) &&
-                            PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(found), &PyFloat_Type);
-        return usable ? reinterpret_cast<PyTypeObject*>(found) : nullptr;
-    }();
-    return type;
+        PyErr_Clear();
+    }
+
+    bool has(PyTypeObject* type) const { return std::find(others.begin(), others.end(), type) != others.end(); }
+
+    // The types live as long as the process: their references are never given back.
+    static PyTypeObject* type(PyObject* module, const char* name) {
+        PyObject* found = module ? PyObject_GetAttrString(module, name) : nullptr;
+        PyErr_Clear();
+        return found && PyType_Check(found) ? reinterpret_cast<PyTypeObject*>(found) : nullptr;
+    }
+};
+
+const Scalars& scalars() {
+    static const Scalars found;
+    return found;
 }
 
 bool is_plain_name(PyObject* name) { return PyUnicode_CheckExact(name) || PyLong_CheckExact(name); }
@@ -39,8 +57,16 @@ bool plain_number(PyObject* value, double& number) {
         }
     } else if (value == Py_None) {
         number = MISSING;
-    } else if (Py_TYPE(value) == float64()) {
+    } else if (Py_TYPE(value) == scalars().float64) {
         number = PyFloat_AS_DOUBLE(value);
+    } else if (scalars().has(Py_TYPE(value))) {
+        PyObject* converted = PyNumber_Float(value);
+        if (!converted) {
+            PyErr_Clear();
+            return false;
+        }
+        number = PyFloat_AS_DOUBLE(converted);
+        Py_DECREF(converted);
     } else {
         return false;
     }
@@ -53,7 +79,7 @@ Names::Names(PyObject* names, PyObject* weight, PyObject* time) {
     for (Py_ssize_t i = 0; i < n; ++i) all[i] = PyTuple_GET_ITEM(names, i);
     all[n + WEIGHT] = weight == Py_None ? nullptr : weight;
     all[n + TIME] = time == Py_None ? nullptr : time;
-    float64();  // looked up before any dict is being walked
+    scalars();  // looked up before any dict is being walked
     PyObject* columns = PyDict_New();
     bool usable = columns != nullptr;
     for (std::size_t i = 0; usable && i < all.size(); ++i) {

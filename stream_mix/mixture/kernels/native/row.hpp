@@ -11,7 +11,7 @@ namespace stream_mix {
 // Where the row's weight and event time stand, counted from behind the features.
 constexpr std::ptrdiff_t WEIGHT = 0, TIME = 1, BESIDE = 2;
 
-// The number that a value of exactly one of the plain types (float, int, bool, numpy.float64, None) stands for, NaN
+// The number that a value of exactly one of the plain types (float, int, bool, NumPy's scalars, None) stands for, NaN
 // for missing. False for all others, and for numbers beyond 1e100.
 bool plain_number(PyObject* value, double& number);
 
