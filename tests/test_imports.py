@@ -37,6 +37,8 @@ WORLD = {
     "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time",
     "urllib",
 }  # fmt: skip
+# How the work is done may be asked of the environment, as BLAS does: no answer depends on it.
+ASKS = {"stream_mix.mixture.kernels.choice": {"os"}, "stream_mix.mixture.kernels.threads": {"os"}}
 PURE = {"mixture": {"numpy"}, "features": {"numpy"}, "protocol": {"numpy", "msgpack"}, "engine": {"numpy"}}
 
 
@@ -89,7 +91,7 @@ def test_inner_parts_touch_nothing_outside(name: str, path: Path) -> None:
         top = source.split(".")[0]
         if allowed is not None and top != "stream_mix":
             assert top in allowed or top in sys.stdlib_module_names, f"{path}:{line} imports {source}"
-            assert top not in WORLD, f"{path}:{line} imports {source}"
+            assert top not in WORLD - ASKS.get(name, set()), f"{path}:{line} imports {source}"
 
 
 def test_the_table_has_no_circle() -> None:
