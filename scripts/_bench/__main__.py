@@ -6,15 +6,26 @@ import argparse
 import json
 import sys
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any
 
-from . import centred, em_pass, machine, memory, one_row, partial_fit, service, table
+from . import (
+    centred,
+    em_pass,
+    large_k,
+    lloyd,
+    machine,
+    memory,
+    one_row,
+    partial_fit,
+    report,
+    service,
+    two_cores,
+)
 from .pipeline import PipelineError
-from .record import Options, Record
+from .record import Name, Options, Record
 
-GROUPS = {module.GROUP: module for module in (em_pass, partial_fit, one_row, centred, memory, service)}
-HEADER = ("work", "ours", "unit", "peer", "theirs", "ratio", "wanted", "verdict", "note")
+MODULES = (one_row, partial_fit, em_pass, lloyd, large_k, two_cores, service, memory, centred)
+GROUPS = {module.GROUP: module for module in MODULES}
+REPETITIONS, REPETITIONS_QUICK = 7, 5
 
 
 def _arguments() -> argparse.Namespace:
@@ -22,15 +33,17 @@ def _arguments() -> argparse.Namespace:
         "scripts/bench", description="Times and other figures, beside peers, judged."
     )
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="less data and fewer repetitions; targets are shown and not judged",
+        "--quick", action="store_true", help="under a minute: less data, not every row, and nothing is judged"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    output.add_argument("--markdown", action="store_true", help="the tables of the README")
+    output.add_argument("--names", action="store_true", help="only what would be measured, as JSON")
     parser.add_argument("--only", metavar="NAME,...", help=f"only these groups: {', '.join(GROUPS)}")
     parser.add_argument(
-        "--repetitions", type=int, default=None, metavar="N", help="of each timed side (default 7; quick: 3)"
-    )
+        "--repetitions", type=int, default=None, metavar="N",
+        help=f"of each timed side (default {REPETITIONS}; quick: {REPETITIONS_QUICK})",
+    )  # fmt: skip
     arguments = parser.parse_args()
     if arguments.repetitions is not None and arguments.repetitions < 1:
         parser.error(f"--repetitions: {arguments.repetitions} is too few, expected at least 1")
@@ -43,53 +56,65 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _row(record: Record) -> list[object]:
-    share = f"{100 * record.share:.0f} % of the matrix-product rate" if record.share is not None else ""
-    note = "; ".join(part for part in (share, record.note) if part)
-    return [
-        record.work, record.ours, record.unit, record.peer or "", record.theirs, record.ratio,
-        record.wanted or "", record.verdict, note,
-    ]  # fmt: skip
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "machine": machine.described(),
-        "blas_threads": machine.blas_threads(),
-        "matrix_gflops": machine.matrix_rate(),
-        "bandwidth_gbs": machine.bandwidth(),
-        "load": machine.load(),
-    }
-
-
-def _described(found: dict[str, Any]) -> str:
-    load = "" if found["load"] is None else f"; load average {found['load']:.1f} when it began"
-    return (
-        f"{found['machine']}\nfloat64 matrix product {found['matrix_gflops']:.0f} GFLOP/s with "
-        f"{machine.counted(found['blas_threads'])}; "
-        f"copying {found['bandwidth_gbs']:.1f} GB/s on one core{load}\n"
-        "both sides of a ratio ran in turn in one process with the same number of threads; medians"
-    )
+def _measured(names: list[Name], groups: list[str], options: Options) -> list[Record]:
+    """The records of the groups, in the order of the names; a quick run leaves some out."""
+    records = [record for group in groups for record in GROUPS[group].records(options)]
+    found = {record.name: record for record in records}
+    odd = [str(name) for name in set(found) ^ set(names) if name in found or not options.quick]
+    if odd or len(found) != len(records):
+        raise AssertionError(f"rows announced and rows measured differ: {', '.join(sorted(odd))}")
+    return [found[name] for name in names if name in found]
 
 
 def main() -> int:
     arguments = _arguments()
+    names = [name for group in arguments.groups for name in GROUPS[group].names()]
+    if arguments.names:
+        print(json.dumps(report.labels(names)))
+        return 0
     tty = sys.stderr.isatty()
     say = (lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr)) if tty else lambda line: None
-    options = Options(arguments.quick, arguments.repetitions or (3 if arguments.quick else 7), say)
     say("machine")
-    found = _machine()
-    records = [record for name in arguments.groups for record in GROUPS[name].records(options)]
+    load, limits = machine.load(), machine.limits()
+    repetitions = arguments.repetitions or (REPETITIONS_QUICK if arguments.quick else REPETITIONS)
+    options = Options(arguments.quick, repetitions, limits, say)
+    records = _measured(names, arguments.groups, options)
     if tty:
         print("\r\x1b[K", end="", file=sys.stderr)
-    missed = [record.work for record in records if record.met is False]
-    if arguments.json:
-        rows = [{**asdict(record), "met": record.met} for record in records]
-        print(json.dumps({**found, "quick": arguments.quick, "records": rows, "missed": missed}))
+    missed = [record for record in records if record.met is False] if not options.quick else []
+    if arguments.markdown:
+        print(report.markdown(records, limits))
+    elif arguments.json:
+        print(json.dumps(_plain(records, missed, options, load)))
     else:
-        print(_described(found), table.text(HEADER, [_row(record) for record in records]), sep="\n\n")
-        print(f"\n{len(missed)} target{'s' * (len(missed) != 1)} missed" if missed else "\nall targets met")
-    return 1 if missed and not arguments.quick else 0
+        _print(records, missed, options, load)
+    return 1 if missed else 0
+
+
+def _plain(records: list[Record], missed: list[Record], options: Options, load: float | None) -> dict:
+    """All that was measured, for programs."""
+    return {
+        "machine": machine.described(),
+        "limits": {word: vars(found) for word, found in options.limits.items()},
+        "load": load,
+        "quick": options.quick,
+        "repetitions": options.repetitions,
+        "records": [record.plain(judged=not options.quick) for record in records],
+        "missed": [" ".join(filter(None, (r.name.work, r.name.shape, r.name.peer))) for r in missed],
+    }
+
+
+def _print(records: list[Record], missed: list[Record], options: Options, load: float | None) -> None:
+    print(report.described(options.limits))
+    if load is not None:
+        print(f"load average {load:.1f} when it began")
+    print("both sides of a ratio ran in turn, in one process, with the same number of threads; medians")
+    print("of machine: arithmetic of the dense computation, bytes of the rows; by its two rates")
+    print("", report.terminal(records, not options.quick), "", sep="\n")
+    if options.quick:
+        print("a quick run: targets are not judged")
+    else:
+        print(f"{len(missed)} target{'s' * (len(missed) != 1)} missed" if missed else "all targets met")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,20 @@ import numpy as np
 
 from stream_mix.mixture import Model, Rows, Spec, flush, learn
 
-from .record import Options, Record
+from .record import Name, Options, Record, Target
 
 GROUP = "centred"
 OFFSET = 1.7e9
 MOST = 1e-8
+NAMES = {
+    what: Name(GROUP, f"relative error of the {what} at offset {OFFSET:g}", peer)
+    for what, peer in (("mean", "float64 sum / n"), ("covariance", "float64 E[xx'] - mm'"))
+}
+
+
+def names() -> list[Name]:
+    """Every row of this group."""
+    return list(NAMES.values())
 
 
 def records(options: Options) -> Iterator[Record]:
@@ -32,13 +41,11 @@ def records(options: Options) -> Iterator[Record]:
     for what, index in (("mean", 0), ("covariance", 1)):
         values = [_error((mean, covariance)[index], found[index], scale, index) for found in (ours, raw)]
         yield Record(
-            GROUP,
-            f"relative error of the {what} at offset {OFFSET:g}",
+            NAMES[what],
             values[0],
             "",
-            "float64 E[xx'] - mm'" if index else "float64 sum / n",
             values[1],
-            target=("ours", "<=", MOST),
+            target=Target("ours", "<=", MOST),
             note="of a standard deviation" if index == 0 else "of the largest entry",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -14,49 +15,116 @@ from stream_mix.mixture import FAMILIES, MAXIMUM_LIKELIHOOD, Basis, Parameters, 
 from stream_mix.mixture.em import sweep
 
 from . import machine
-from .record import Options, Record
+from .record import ALL, ONE, SHAPES, Name, Options, Record, Target, at
 from .timing import alternate, ratio
 
 GROUP = "em"
-SHAPES = ((2, 5, 1 << 18), (8, 16, 1 << 18), (32, 64, 1 << 17))
-"""Features, components, rows."""
+PEER = "sklearn GaussianMixture, one iteration"
+LEAST = 20.0
+LEAST_SHARE = 0.6
+ROWS = {2: 1 << 18, 8: 1 << 18, 32: 1 << 17}
+"""For each number of features."""
 FEW = 1 << 12
-"""So few rows that all of scikit-learn's arrays stay in the cache: its best case, shown and not judged."""
-JUDGED = ((8, 16), (32, 64))
-LEAST = 3.0
+"""So few rows that all of scikit-learn's arrays stay in the cache: its best case."""
+TOGETHER = 0.25
+"""A spread of the centres at which most components have a share in every row: our worst case."""
 
 
-def overlapping(d: int, k: int, n: int, seed: int = 0) -> np.ndarray:
-    """n rows of k Gaussians (spread 1, centres spread 2), which overlap."""
+@dataclass(frozen=True)
+class Case:
+    """A workload; `spread` is that of the clusters' centres, in standard deviations of a cluster."""
+
+    kind: str
+    d: int
+    k: int
+    cores: str = ALL
+    rows: int = 0
+    spread: float = 2.0
+
+    @property
+    def judged(self) -> bool:
+        """The plain case, with all cores; the others are shown beside it."""
+        return self.cores == ALL and not self.rows and self.spread == 2.0
+
+    @property
+    def name(self) -> Name:
+        """The row of the table."""
+        what = f", {self.rows:,} rows" if self.rows else ", centres close together" if self.spread < 1 else ""
+        return Name(GROUP, f"one EM pass, {self.kind}{what}, {self.cores}", PEER, at(self.d, self.k))
+
+
+KINDS = ("diag", "full")
+CASES = (
+    *(Case(kind, d, k, cores) for cores in (ALL, ONE) for kind in KINDS for d, k in SHAPES),
+    *(Case(kind, d, k, ONE, rows=FEW) for kind in KINDS for d, k in SHAPES),
+    *(Case(kind, d, k, spread=TOGETHER) for kind in KINDS for d, k in SHAPES),
+)
+SHARE = Name(GROUP, f"one EM pass, full, {at(32, 64)}: share of the matrix-product rate, {ALL}")
+MARKED = Case("full", 32, 64)
+
+
+def names() -> list[Name]:
+    """Every row of this group."""
+    return [*(case.name for case in CASES), SHARE]
+
+
+def overlapping(d: int, k: int, n: int, seed: int = 0, spread: float = 2.0) -> np.ndarray:
+    """n rows of k Gaussians (spread 1) about centres drawn with that spread, which overlap."""
     rng = np.random.default_rng(seed)
-    return 2.0 * rng.normal(size=(k, d))[rng.integers(0, k, n)] + rng.normal(size=(n, d))
+    return spread * rng.normal(size=(k, d))[rng.integers(0, k, n)] + rng.normal(size=(n, d))
 
 
 def records(options: Options) -> Iterator[Record]:
-    """Each shape and family, with one thread and with all cores; a quick run has a quarter of the rows and
-    one thread."""
-    for count in [1] if options.quick else sorted({1, machine.cores()}):
+    """Each case; then the share of the machine's rate that the dense work of the largest comes to."""
+    marked = None
+    for cores, count in machine.counts().items():
         with machine.threads(count):
-            rate = machine.matrix_rate(repetitions=3)
-            for d, k, n in SHAPES:
-                for rows in (n // 4 if options.quick else n, FEW):
-                    for kind in ("diag", "full"):
-                        options.say(f"one EM pass: {kind}, D={d} K={k}, {rows} rows, {count} threads")
-                        yield _record(kind, d, k, rows, options, count, rate)
+            for case in (case for case in CASES if case.cores == cores):
+                if options.quick and not case.judged:
+                    continue
+                options.say(f"{case.name.work}, {case.name.shape}")
+                record = _record(case, options)
+                marked = record if case == MARKED else marked
+                yield record
+    assert marked is not None
+    yield Record(SHARE, 100 * (marked.share or 0.0), "%", target=Target("ours", ">=", 100 * LEAST_SHARE))
 
 
-def _record(kind: str, d: int, k: int, n: int, options: Options, count: int, rate: float) -> Record:
-    """One shape, with parameters that both sides start each pass from."""
-    x = overlapping(d, k, n)
+def _record(case: Case, options: Options) -> Record:
+    """One case, with parameters that both sides start each pass from, and the machine's rate beside them."""
+    n, d, k = case.rows or ROWS[case.d] // (16 if options.quick else 1), case.d, case.k
+    x = overlapping(d, k, n, spread=case.spread)
+    ours, theirs = _sides(case.kind, x, k)
+    taken = alternate(
+        {"theirs": theirs, "ours": ours, "machine": machine.matrix_product()}, options.repetitions
+    )
+    seconds = median(taken["ours"])
+    # Multiplications and additions that two dense products of scores and sums need.
+    width = 1 + 2 * d if case.kind == "diag" else 1 + d + d * (d + 1) // 2
+    return Record(
+        case.name,
+        n / seconds,
+        "rows/s",
+        n / median(taken["theirs"]),
+        ratio(taken["theirs"], taken["ours"]),
+        share=4.0 * n * k * width / machine.OPERATIONS * ratio(taken["machine"], taken["ours"]),
+        traffic=options.limits[case.cores].traffic(8.0 * n * d, seconds),
+        target=Target("ratio", ">=", LEAST) if case.judged else None,
+        note=f"{n:,} rows",
+    )
+
+
+def _sides(kind: str, x: np.ndarray, k: int) -> tuple:
+    """Our pass and theirs, from the same parameters, after a check that both come to the same ones."""
     theirs = _started(kind, x, k)
-    ours = Parameters(FAMILIES[kind], theirs.weights_, theirs.means_, theirs.covariances_)
-    basis = Basis(np.zeros(d), np.ones(d))
-    known = np.ones((k, d))
+    start = Parameters(FAMILIES[kind], theirs.weights_, theirs.means_, theirs.covariances_)
+    d = x.shape[1]
+    basis, known = Basis(np.zeros(d), np.ones(d)), np.ones((k, d))
     state = theirs._get_parameters()
 
     def our_pass() -> Parameters:
         # A new record each time: what is derived from parameters is kept with them, and must be counted.
-        before = Parameters(ours.family, ours.weights, ours.means, ours.covariances)
+        before = Parameters(start.family, start.weights, start.means, start.covariances)
         moments, _ = sweep(before, x, None, basis, known, hard=False)
         return estimate(before.family, moments, MAXIMUM_LIKELIHOOD)
 
@@ -67,21 +135,7 @@ def _record(kind: str, d: int, k: int, n: int, options: Options, count: int, rat
 
     their_pass()
     _same_work(our_pass(), theirs)
-    taken = alternate({"theirs": their_pass, "ours": our_pass}, options.repetitions)
-    seconds = median(taken["ours"])
-    # Multiplications and additions that two dense products of scores and sums need.
-    width = 1 + 2 * d if kind == "diag" else 1 + d + d * (d + 1) // 2
-    return Record(
-        GROUP,
-        f"one EM pass, {kind}, D={d} K={k}, {n:,} rows, {machine.counted(count)}",
-        n / seconds,
-        "rows/s",
-        "sklearn GaussianMixture",
-        n / median(taken["theirs"]),
-        ratio(taken["theirs"], taken["ours"]),
-        share=4.0 * n * k * width / seconds / 1e9 / rate,
-        target=("ratio", ">=", LEAST) if (d, k) in JUDGED and n > FEW else None,
-    )
+    return our_pass, their_pass
 
 
 def _started(kind: str, x: np.ndarray, k: int) -> GaussianMixture:

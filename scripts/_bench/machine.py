@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from statistics import median
-from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+import river
+import sklearn
+from threadpoolctl import threadpool_limits
 
+from stream_mix.mixture import kernels
+from stream_mix.mixture.kernels.threads import limit
+
+from .record import ALL, ONE, Limits
 from .timing import seconds
+
+SIZE = 1024
+"""Rows and columns of the matrices whose product is timed."""
+OPERATIONS = 2.0 * SIZE**3
 
 
 def cores() -> int:
@@ -20,37 +31,50 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads(count: int) -> AbstractContextManager[Any]:
-    """Matrix products and OpenMP loops, ours and the peers', use so many threads inside the context."""
-    return threadpool_limits(limits=count)
+def counts() -> dict[str, int]:
+    """Number of threads behind each word for it."""
+    return {ONE: 1, ALL: cores()}
 
 
-def counted(threads: int) -> str:
-    """A number of threads in words."""
-    return f"{threads} thread{'s' * (threads != 1)}"
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Our kernels, matrix products and the peers' loops use so many threads inside the context."""
+    with threadpool_limits(limits=count), limit(count):
+        yield
 
 
-def blas_threads() -> int:
-    """Threads that a matrix product uses now."""
-    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+def limits(repetitions: int = 5) -> dict[str, Limits]:
+    """What one thread and what all cores can do."""
+    found = {}
+    for word, count in counts().items():
+        with threads(count):
+            found[word] = Limits(count, matrix_rate(repetitions), bandwidth(count, repetitions=repetitions))
+    return found
 
 
-def matrix_rate(size: int = 1024, repetitions: int = 5) -> float:
-    """GFLOP/s of a float64 matrix product."""
+def matrix_product() -> Callable[[], object]:
+    """A call that multiplies two matrices, `OPERATIONS` in all."""
     rng = np.random.default_rng(0)
-    a, b = rng.random((size, size)), rng.random((size, size))
-    out = np.empty((size, size))
-    np.matmul(a, b, out=out)
-    return 2.0 * size**3 / median(seconds(lambda: np.matmul(a, b, out=out)) for _ in range(repetitions)) / 1e9
+    a, b, out = rng.random((SIZE, SIZE)), rng.random((SIZE, SIZE)), np.empty((SIZE, SIZE))
+    return lambda: np.matmul(a, b, out=out)
 
 
-def bandwidth(numbers: int = 1 << 24, repetitions: int = 5) -> float:
-    """GB/s that one core reads and writes while it copies an array larger than any cache."""
-    source, target = np.ones(numbers), np.empty(numbers)
-    np.copyto(target, source)
-    return (
-        16.0 * numbers / median(seconds(lambda: np.copyto(target, source)) for _ in range(repetitions)) / 1e9
-    )
+def matrix_rate(repetitions: int = 5) -> float:
+    """GFLOP/s of a float64 matrix product."""
+    product = matrix_product()
+    product()
+    return OPERATIONS / median(seconds(product) for _ in range(repetitions)) / 1e9
+
+
+def bandwidth(count: int, numbers: int = 1 << 24, repetitions: int = 5) -> float:
+    """GB/s that so many threads read and write while they copy an array larger than any cache."""
+    source, target = np.ones(numbers), np.zeros(numbers)
+    parts = list(zip(np.array_split(target, count), np.array_split(source, count), strict=True))
+    with ThreadPoolExecutor(count) as pool:
+        taken = [
+            seconds(lambda: list(pool.map(lambda part: np.copyto(*part), parts))) for _ in range(repetitions)
+        ]
+    return 16.0 * numbers / median(taken) / 1e9
 
 
 def resident(pid: int | None = None) -> int:
@@ -69,8 +93,12 @@ def load() -> float | None:
 
 
 def described() -> str:
-    """Processor, Python and NumPy, in one line."""
-    return f"{processor()}, {cores()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
+    """Processor, cores, Python, libraries and kernels, in one line."""
+    return (
+        f"{processor()}, {cores()} core{'s' * (cores() != 1)}, Python {platform.python_version()},"
+        f" NumPy {np.__version__}, scikit-learn {sklearn.__version__}, River {river.__version__},"
+        f" kernels {kernels.IMPLEMENTATION}"
+    )
 
 
 def processor() -> str:

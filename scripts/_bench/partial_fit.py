@@ -1,8 +1,10 @@
-"""scikit-learn's `partial_fit`: ours beside MiniBatchKMeans, in batches of 1024."""
+"""scikit-learn's `partial_fit`: ours beside MiniBatchKMeans, in calls of 1024 rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -13,43 +15,80 @@ from stream_mix.sklearn import KMeans
 
 from . import machine
 from .em_pass import overlapping
-from .record import Options, Record
+from .record import ALL, ONE, SHAPES, Name, Options, Record, Target, at
 from .timing import alternate, ratio
 
 GROUP = "partial-fit"
+PEER = "sklearn MiniBatchKMeans"
 BATCH = 1024
-SHAPES = ((2, 5), (8, 16), (32, 64))
+CALLS = 32
+"""In one repetition. After so many rows a start is settled."""
+LEAST = {2: 20.0, 8: 20.0, 32: 8.0}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload."""
+
+    d: int
+    k: int
+    cores: str = ALL
+    dtype: str = "float64"
+
+    @property
+    def name(self) -> Name:
+        """The row of the table."""
+        rows = "" if self.dtype == "float64" else f" {self.dtype}"
+        return Name(GROUP, f"partial_fit({BATCH}{rows} rows), KMeans, {self.cores}", PEER, at(self.d, self.k))
+
+
+CASES = (
+    *(Case(d, k, cores) for cores in (ALL, ONE) for d, k in SHAPES),
+    *(Case(d, k, dtype="float32") for d, k in SHAPES),
+)
+
+
+def names() -> list[Name]:
+    """Every row of this group."""
+    return [case.name for case in CASES]
 
 
 def records(options: Options) -> Iterator[Record]:
-    """Each shape, both past their start, which is not what is measured; one thread, and all cores."""
-    for count in [1] if options.quick else sorted({1, machine.cores()}):
-        with machine.threads(count):
-            yield from _shapes(options, count)
-
-
-def _shapes(options: Options, count: int) -> Iterator[Record]:
+    """Each shape, both sides past their start, which is not what is measured."""
     for d, k in SHAPES:
-        options.say(f"partial_fit: D={d} K={k}, {machine.counted(count)}")
-        x = overlapping(d, k, 16 * BATCH)
+        options.say(f"partial_fit, {at(d, k)}, start")
+        x = overlapping(d, k, CALLS * BATCH)
         ours = KMeans(n_clusters=k, random_state=0, batch_size=BATCH)
-        theirs = MiniBatchKMeans(n_clusters=k, random_state=0, batch_size=BATCH)
-        taken = alternate({"theirs": _passes(theirs, x), "ours": _passes(ours, x)}, options.repetitions)
-        yield Record(
-            GROUP,
-            f"partial_fit({BATCH}), KMeans, D={d} K={k}, {machine.counted(count)}",
-            len(x) / median(taken["ours"]),
-            "rows/s",
-            "sklearn MiniBatchKMeans",
-            len(x) / median(taken["theirs"]),
-            ratio(taken["theirs"], taken["ours"]),
-        )
+        _pass(ours, x)
+        for case in (case for case in CASES if (case.d, case.k) == (d, k)):
+            options.say(f"{case.name.work}, {at(d, k)}")
+            with machine.threads(machine.counts()[case.cores]):
+                yield _record(case, ours, x.astype(case.dtype), options)
 
 
-def _passes(learner: Any, x: np.ndarray) -> Callable[[], None]:
-    def work() -> None:
-        for start in range(0, len(x), BATCH):
-            learner.partial_fit(x[start : start + BATCH])
+def _record(case: Case, ours: KMeans, x: np.ndarray, options: Options) -> Record:
+    d, k = case.d, case.k
+    # Theirs keeps its first call's number of threads and type of numbers.
+    theirs = MiniBatchKMeans(n_clusters=k, random_state=0, batch_size=BATCH)
+    _pass(theirs, x)
+    sides = {"theirs": theirs, "ours": ours}
+    taken = alternate(
+        {name: partial(_pass, learner, x) for name, learner in sides.items()}, options.repetitions
+    )
+    seconds, limits = median(taken["ours"]), options.limits[case.cores]
+    return Record(
+        case.name,
+        len(x) / seconds,
+        "rows/s",
+        len(x) / median(taken["theirs"]),
+        ratio(taken["theirs"], taken["ours"]),
+        # Distances twice: to learn, and for the labels under the centres after it.
+        share=limits.share(4.0 * len(x) * k * d, seconds),
+        traffic=limits.traffic(x.nbytes, seconds),
+        target=Target("ratio", ">=", LEAST[d]) if case.cores == ALL and case.dtype == "float64" else None,
+    )
 
-    work()  # past the start
-    return work
+
+def _pass(learner: Any, x: np.ndarray) -> None:
+    for start in range(0, len(x), BATCH):
+        learner.partial_fit(x[start : start + BATCH])

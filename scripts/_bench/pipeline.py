@@ -1,15 +1,16 @@
-"""Three real processes on loopback: producer, engine, consumer; and what was measured between them."""
+"""Real processes on loopback: a producer, something in between, a consumer; and rounds that are measured."""
 
 from __future__ import annotations
 
 import json
 import re
+import select
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from . import machine
 D, K = 8, 16
 PATIENCE = 120.0
 """Seconds after which a process that says nothing is given up."""
+ENGINE = "engine"
+"""What may stand in between; else one of those of `between`, by name."""
 
 CONFIG = """
 [ingest]
@@ -46,77 +49,99 @@ class PipelineError(RuntimeError):
     """A process of the pipeline ended early or said nothing; one line."""
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One measured run: rows that came back, frames lost, seconds from the first send to the last receipt,
-    the latency of each frame that came back (s), and the engine's memory (MiB) at each tenth of that time."""
+@dataclass(frozen=True)
+class Load:
+    """What is sent: `warm` frames of n rows until the model stands, then rounds of `count` more, which are
+    measured; rate in frames/s, 0 = as fast as it goes."""
 
-    rows: int
-    lost: int
-    seconds: float
-    latency: np.ndarray
-    memory: list[float]
-
-
-def run(folder: Path, *, n: int, count: int, warm: int, rate: float = 0.0, durability: str | None) -> Run:
-    """Sends `warm` frames of n rows until the model stands, then `count` more, which are measured."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        engine, endpoints = stack.enter_context(_engine(folder, durability))
-        shape = {"n": n, "d": D, "k": K, "warm": warm, "count": count, "rate": rate}
-        consumer = stack.enter_context(
-            _process("consumer", {**shape, "endpoint": endpoints["publish"], "out": str(folder / "got.npy")})
-        )
-        _line(consumer, "ready")
-        producer = stack.enter_context(
-            _process("producer", {**shape, "endpoint": endpoints["push"], "out": str(folder / "sent.npy")})
-        )
-        _line(producer, "warm")
-        _line(consumer, "warm")
-        assert producer.stdin is not None
-        producer.stdin.write("go\n")
-        producer.stdin.flush()
-        sizes = _watched(engine.pid, consumer)
-        came, went = json.loads(_line(consumer)), json.loads(_line(producer))
-    got, sent = np.load(folder / "got.npy"), np.load(folder / "sent.npy")
-    back = ~np.isnan(got)
-    if not back.any():
-        raise PipelineError("no assignment came back")
-    tenths = np.linspace(0, len(sizes) - 1, 11).round().astype(int)[1:]
-    return Run(
-        came["rows"],
-        int((~back).sum()),
-        came["last"] - went["start"],
-        (got - sent)[back],
-        [sizes[i] for i in tenths],
-    )
+    n: int
+    count: int
+    warm: int
+    rounds: int = 1
+    rate: float = 0.0
 
 
-def _watched(pid: int, consumer: subprocess.Popen[str]) -> list[float]:
-    """The engine's memory in MiB, ten times a second, until the consumer has said all."""
-    import select
+@dataclass(eq=False)
+class Stream:
+    """Processes that stand ready. Each `round` returns rows/s from the first send to the last receipt."""
 
-    sizes = [machine.resident(pid) / 2**20]
-    while not select.select([consumer.stdout], [], [], 0.1)[0]:
-        sizes.append(machine.resident(pid) / 2**20)
-    return sizes
+    load: Load
+    folder: Path
+    producer: subprocess.Popen[str]
+    consumer: subprocess.Popen[str]
+    watched: int
+    memory: list[float] = field(default_factory=list)
+    rows: int = 0
+
+    def round(self) -> float:
+        """One round. Raises PipelineError where nothing comes back."""
+        assert self.producer.stdin is not None
+        self.producer.stdin.write("go\n")
+        self.producer.stdin.flush()
+        self._watch()
+        came, went = json.loads(_line(self.consumer)), json.loads(_line(self.producer))
+        if not came["rows"]:
+            raise PipelineError("no assignment came back")
+        self.rows += came["rows"]
+        return float(came["rows"] / (came["last"] - went["start"]))
+
+    @property
+    def lost(self) -> int:
+        """Rows of the rounds so far that did not come back, if all rounds are through."""
+        return self.load.rounds * self.load.count * self.load.n - self.rows
+
+    def latency(self) -> np.ndarray:
+        """Seconds from send to receipt of each frame that came back."""
+        got, sent = np.load(self.folder / "got.npy"), np.load(self.folder / "sent.npy")
+        return (got - sent)[~np.isnan(got)]
+
+    def _watch(self) -> None:
+        """Memory (MiB) of what is in between, ten times a second, until the consumer has said all."""
+        while not select.select([self.consumer.stdout], [], [], 0.1)[0]:
+            self.memory.append(machine.resident(self.watched) / 2**20)
+        self.memory.append(machine.resident(self.watched) / 2**20)
 
 
 @contextmanager
-def _engine(folder: Path, durability: str | None) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def stream(
+    folder: Path, load: Load, between: str = ENGINE, durability: str | None = None
+) -> Iterator[Stream]:
+    """The processes, past the model's start, ended with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    a: dict[str, Any] = {**vars(load), "d": D, "k": K}
+    with ExitStack() as stack:
+        if between == ENGINE:
+            middle, line = stack.enter_context(_engine(folder, durability))
+        else:
+            middle = stack.enter_context(_process("between", folder, {**a, "how": between}))
+            line = _line(middle)
+        endpoints = dict(re.findall(r"(push|publish) (tcp://[^\s,]+)", line))
+        consumer = middle
+        if "publish" in endpoints:
+            b = {**a, "endpoint": endpoints["publish"], "out": str(folder / "got.npy")}
+            consumer = stack.enter_context(_process("consumer", folder, b))
+            _line(consumer, "ready")
+        c = {**a, "endpoint": endpoints["push"], "out": str(folder / "sent.npy")}
+        producer = stack.enter_context(_process("producer", folder, c))
+        _line(producer, "warm")
+        _line(consumer, "warm")
+        yield Stream(load, folder, producer, consumer, middle.pid)
+
+
+@contextmanager
+def _engine(folder: Path, durability: str | None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running engine, and the line that names its endpoints."""
     config = folder / "bench.toml"
     journal = str(folder / "bench.journal") if durability else ""
     config.write_text(CONFIG.format(journal=journal, durability=durability or "off", k=K))
-    with _running(
-        [sys.executable, "-m", "stream_mix.workers.engine", str(config)], folder / "engine.log"
-    ) as process:
-        line = _line(process)
-        yield process, dict(re.findall(r"(push|publish) (tcp://[^\s,]+)", line))
+    command = [sys.executable, "-m", "stream_mix.workers.engine", str(config)]
+    with _running(command, folder / "engine.log") as process:
+        yield process, _line(process)
 
 
-def _process(name: str, arguments: dict[str, Any]) -> Any:
+def _process(name: str, folder: Path, arguments: dict[str, Any]) -> Any:
     command = [sys.executable, "-m", f"_bench.{name}", json.dumps(arguments)]
-    return _running(command, Path(arguments["out"]).with_suffix(".log"))
+    return _running(command, folder / f"{name}.log")
 
 
 @contextmanager
@@ -140,8 +165,6 @@ def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[str]]:
 
 def _line(process: subprocess.Popen[str], expected: str | None = None) -> str:
     """The next line of a process's output, or the one that is expected."""
-    import select
-
     assert process.stdout is not None
     deadline = time.monotonic() + PATIENCE
     while select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:

@@ -1,7 +1,8 @@
 """The sending process: plain pyzmq and msgpack, as a stranger would write it.
 
-stdout: `warm` after the first frames, then, after a line on stdin, a JSON object. Send times go into a .npy
-file. Arrays and single events are encoded before the clock runs. It stays connected until its stdin ends.
+stdout: `warm` after the first frames, then a JSON object a round, each after a line on stdin. Send times go
+into a .npy file. Arrays and single events are encoded before the clock runs. It stays connected until the end
+of its stdin.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -28,8 +31,7 @@ def rows(n: int, d: int, k: int) -> np.ndarray:
 
 def points(n: int, d: int, k: int, first: int, count: int) -> Iterator[bytes]:
     """Frames of n rows; only the header of each is written anew, which costs next to nothing."""
-    blocks = [block.tobytes() for block in np.split(rows(n * POOL, d, k), POOL)]
-    sums = [zlib.crc32(block) for block in blocks]
+    blocks, sums = _blocks(n, d, k)
     for seq in range(first, first + count):
         i = seq % POOL
         yield msgpack.packb(
@@ -38,6 +40,12 @@ def points(n: int, d: int, k: int, first: int, count: int) -> Iterator[bytes]:
                 "x": blocks[i], "crc": sums[i],
             }
         )  # fmt: skip
+
+
+@cache
+def _blocks(n: int, d: int, k: int) -> tuple[list[bytes], list[int]]:
+    blocks = [block.tobytes() for block in np.split(rows(n * POOL, d, k), POOL)]
+    return blocks, [zlib.crc32(block) for block in blocks]
 
 
 def events(d: int, k: int, first: int, count: int) -> list[bytes]:
@@ -56,25 +64,37 @@ def events(d: int, k: int, first: int, count: int) -> list[bytes]:
 
 
 def main() -> None:
-    """Arguments: a JSON object with endpoint, n, d, k, warm, count, rate (frames/s, 0 = unlimited), out."""
+    """Arguments: a JSON object with endpoint, n, d, k, warm, count, rounds, rate (frames/s, 0 = any), out."""
     a = json.loads(sys.argv[1])
     socket = zmq.Context().socket(zmq.PUSH)
     socket.set(zmq.LINGER, 0)
     socket.connect(a["endpoint"])
-    one = a["n"] == 1
-    for frame in (
-        events(a["d"], a["k"], 0, a["warm"]) if one else points(a["n"], a["d"], a["k"], 0, a["warm"])
-    ):
+    for frame in _frames(a, 0, a["warm"]):
         socket.send(frame)
-    frames = (
-        events(a["d"], a["k"], a["warm"], a["count"])
-        if one
-        else points(a["n"], a["d"], a["k"], a["warm"], a["count"])
-    )
-    sent = np.empty(a["count"])
+    sent = np.empty(a["rounds"] * a["count"])
     print("warm", flush=True)
-    sys.stdin.readline()
-    clock, rate = time.monotonic, a["rate"]
+    for number in range(a["rounds"]):
+        first = number * a["count"]
+        frames = _frames(a, a["warm"] + first, a["count"])
+        sys.stdin.readline()
+        start = _send(socket, frames, sent[first : first + a["count"]], a["rate"])
+        np.save(a["out"], sent)
+        print(json.dumps({"start": start}), flush=True)
+    # Receipt is what is measured: a connection that is closed while the engine is behind may lose its tail.
+    sys.stdin.read()
+    socket.close()
+    socket.context.term()
+
+
+def _frames(a: dict[str, Any], first: int, count: int) -> Iterable[bytes]:
+    if a["n"] == 1:
+        return events(a["d"], a["k"], first, count)
+    return points(a["n"], a["d"], a["k"], first, count)
+
+
+def _send(socket: zmq.Socket, frames: Iterable[bytes], sent: np.ndarray, rate: float) -> float:
+    """Sends the frames and notes when; returns when it began."""
+    clock = time.monotonic
     start = clock()
     for i, frame in enumerate(frames):
         if rate:
@@ -82,12 +102,7 @@ def main() -> None:
                 time.sleep(ahead)
         sent[i] = clock()
         socket.send(frame)
-    np.save(a["out"], sent)
-    print(json.dumps({"start": start, "end": clock()}), flush=True)
-    # Receipt is what is measured: a connection that is closed while the engine is behind may lose its tail.
-    sys.stdin.read()
-    socket.close()
-    socket.context.term()
+    return start
 
 
 if __name__ == "__main__":

@@ -4,79 +4,133 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
-from .memory import FULL, growth_record
-from .pipeline import D, K, Run, run
-from .record import Options, Record
+from .memory import growth_record
+from .pipeline import ENGINE, D, K, Load, Stream, stream
+from .record import Name, Options, Record, Target
 
 GROUP = "service"
 FRAME_ROWS = 1024
+LEAST_RATIO = 0.8
 LEAST_ROWS = 500_000.0
 LEAST_EVENTS = 30_000.0
 LATENCY_RATE = 5_000.0
 MOST_P99_MS = 10.0
 WARM_ROWS = 16 * FRAME_ROWS
 """Past the model's start."""
-JOURNALS = (None, "os", "fsync")
+MEMORY_ROWS = 10_000_000
+"""Rows that pass through the engine while its memory is watched; a quick run has fewer."""
+JOURNALS = {None: "no journal", "os": "journal os", "fsync": "journal fsync"}
+PEERS = {
+    "decode": "a consumer that only decodes",
+    "check": "a consumer that decodes with every check",
+    "relay": "a relay that decodes and publishes, no model",
+}
+_MANY = f"engine, frames of {FRAME_ROWS} x {D}, diag K={K}"
+
+
+def _large(durability: str | None, peer: str = "") -> Name:
+    return Name(GROUP, f"{_MANY}, {JOURNALS[durability]}", peer)
+
+
+def _single(durability: str | None) -> Name:
+    return Name(GROUP, f"engine, single-event frames, diag K={K}, {JOURNALS[durability]}")
+
+
+def _paced(durability: str | None) -> Name:
+    return Name(GROUP, f"p99 from send to assignment, {LATENCY_RATE:,.0f} events/s, {JOURNALS[durability]}")
+
+
+GROWTH = Name(GROUP, f"memory growth, {_MANY}")
+
+
+def names() -> list[Name]:
+    """Every row of this group."""
+    return [
+        *(_large(None, peer) for peer in PEERS.values()),
+        GROWTH,
+        *(_large(durability) for durability in JOURNALS if durability),
+        *(_single(durability) for durability in JOURNALS),
+        *(_paced(durability) for durability in JOURNALS),
+    ]
 
 
 def records(options: Options) -> Iterator[Record]:
-    """Throughput in large frames and in single events, and latency at half load, for each kind of journal."""
+    """Throughput in large frames, beside peers, and in single events, and latency at a given pace."""
     with tempfile.TemporaryDirectory(prefix="stream_mix_bench_") as folder:
-        scratch = Path(folder)
+        yield from _beside(Path(folder) / "beside", options)
         for durability in JOURNALS:
-            journal = f"journal {durability or 'none'}"
-            options.say(f"service: frames of {FRAME_ROWS} x {D}, {journal}")
-            # The longest run is without a journal: it also shows the engine's memory over all its rows.
-            rows = 1_000_000 if options.quick or durability else FULL
-            through = _large(scratch / f"large-{durability}", rows, durability)
-            yield _throughput(f"frames of {FRAME_ROWS} x {D}, {journal}", through, "rows/s", LEAST_ROWS)
-            if durability is None:
-                # From the middle on: until then ZeroMQ's queues, which are bounded, may still fill.
-                work = f"second half, engine, frames of {FRAME_ROWS} x {D}, diag K={K}"
-                yield growth_record(work, through.memory, rows, since=4)
-            options.say(f"service: single events, {journal}")
-            single = _single(
-                scratch / f"single-{durability}", 30_000 if options.quick else 300_000, 0.0, durability
-            )
-            yield _throughput(f"single-event frames, {journal}", single, "events/s", LEAST_EVENTS)
-            options.say(f"service: latency, {journal}")
-            paced = _single(
-                scratch / f"paced-{durability}", 10_000 if options.quick else 50_000, LATENCY_RATE, durability
-            )
-            yield from _latency(paced, journal)
+            if durability:
+                yield _throughput(_large(durability), FRAME_ROWS, Path(folder), durability, options)
+        for durability in JOURNALS:
+            yield _throughput(_single(durability), 1, Path(folder), durability, options)
+        for durability in JOURNALS:
+            yield _latency(Path(folder) / f"paced-{durability}", durability, options)
 
 
-def _large(folder: Path, rows: int, durability: str | None) -> Run:
-    warm = WARM_ROWS // FRAME_ROWS
-    return run(folder, n=FRAME_ROWS, count=-(-rows // FRAME_ROWS), warm=warm, durability=durability)
+def _beside(folder: Path, options: Options) -> Iterator[Record]:
+    """The engine without a journal, and its peers, in turn; then the engine's memory."""
+    rows = 1_000_000 if options.quick else MEMORY_ROWS
+    load = _load(FRAME_ROWS, rows // options.repetitions, options.repetitions)
+    with ExitStack() as stack:
+        streams: dict[str, Stream] = {}
+        for between in (ENGINE, *PEERS):
+            options.say(f"service: {between}, starting")
+            streams[between] = stack.enter_context(stream(folder / between, load, between))
+        rates: dict[str, list[float]] = {name: [] for name in streams}
+        for repetition in range(options.repetitions):
+            options.say(f"service: {_MANY}, round {repetition + 1} of {options.repetitions}")
+            for name in streams if repetition % 2 == 0 else reversed(streams):
+                rates[name].append(streams[name].round())
+    engine = streams[ENGINE]
+    ours = rates[ENGINE]
+    for between, peer in PEERS.items():
+        yield Record(
+            _large(None, peer),
+            median(ours),
+            "rows/s",
+            median(rates[between]),
+            median(a / b for a, b in zip(ours, rates[between], strict=True)),
+            target=Target("ratio", ">=", LEAST_RATIO) if between == "decode" else None,
+            note=_note(engine),
+        )
+    # From the middle on: until then ZeroMQ's queues, which are bounded, may still fill.
+    half = len(engine.memory) // 2
+    yield growth_record(GROWTH, engine.memory[half:], engine.rows // 2, engine.rows)
 
 
-def _single(folder: Path, count: int, rate: float, durability: str | None) -> Run:
-    return run(folder, n=1, count=count, warm=WARM_ROWS, rate=rate, durability=durability)
+def _load(n: int, rows: int, rounds: int, rate: float = 0.0) -> Load:
+    return Load(n, -(-rows // n), -(-WARM_ROWS // n), rounds, rate)
 
 
-def _throughput(what: str, through: Run, unit: str, least: float) -> Record:
-    note = f"{through.rows:,} rows" + (f", {through.lost} frames LOST" if through.lost else "")
-    return Record(
-        GROUP,
-        f"{what}, diag K={K}",
-        through.rows / through.seconds,
-        unit,
-        target=("ours", ">=", least),
-        note=note,
-    )
+def _throughput(name: Name, n: int, folder: Path, durability: str | None, options: Options) -> Record:
+    options.say(f"service: {name.work}")
+    rows = 60_000 if n == 1 else 1_000_000
+    load = _load(n, rows // 6 if options.quick else rows, options.repetitions)
+    with stream(folder / f"{n}-{durability}", load, durability=durability) as engine:
+        rate = median(engine.round() for _ in range(options.repetitions))
+    unit, least = ("events/s", LEAST_EVENTS) if n == 1 else ("rows/s", LEAST_ROWS)
+    return Record(name, rate, unit, target=Target("ours", ">=", least), note=_note(engine))
 
 
-def _latency(paced: Run, journal: str) -> Iterator[Record]:
-    milliseconds = 1e3 * paced.latency
+def _note(engine: Stream) -> str:
+    return f"{engine.rows:,} rows" + (f", {engine.lost:,} LOST" if engine.lost else "")
+
+
+def _latency(folder: Path, durability: str | None, options: Options) -> Record:
+    options.say(f"service: {_paced(durability).work}")
+    load = _load(1, 5_000 if options.quick else 50_000, 1, LATENCY_RATE)
+    with stream(folder, load, durability=durability) as engine:
+        engine.round()
+        milliseconds = 1e3 * engine.latency()
     p50, p99, worst = np.percentile(milliseconds, (50, 99, 100))
-    what = f"send to assignment at {LATENCY_RATE:,.0f} events/s, {journal}"
-    lost = f", {paced.lost} LOST" if paced.lost else ""
-    yield Record(
-        GROUP, f"p99 {what}", float(p99), "ms", target=("ours", "<", MOST_P99_MS),
+    lost = f", {engine.lost} LOST" if engine.lost else ""
+    return Record(
+        _paced(durability), float(p99), "ms", target=Target("ours", "<", MOST_P99_MS),
         note=f"p50 {p50:.2f} ms, worst {worst:.1f} ms{lost}",
     )  # fmt: skip

@@ -21,13 +21,16 @@ def seconds(work: Work) -> float:
         gc.enable()
 
 
-def alternate(sides: Mapping[str, Work], repetitions: int) -> dict[str, list[float]]:
+def alternate(
+    sides: Mapping[str, Work], repetitions: int, *, beforehand: bool = True
+) -> dict[str, list[float]]:
     """Seconds of each side, in turn, so that what else the machine does meets all of them alike.
 
-    Each side is called once beforehand. The order is turned round every other time.
+    Each side is called once `beforehand`. The order is turned round every other time.
     """
-    for work in sides.values():
-        work()
+    if beforehand:
+        for work in sides.values():
+            work()
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for repetition in range(repetitions):
         names = list(sides)
