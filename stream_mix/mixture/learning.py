@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import batches
 from .arrays import Array, Ints
 from .basis import Basis, least_scale
 from .em import batch_moments, centred, e_step
@@ -25,6 +26,9 @@ from .seeding import start
 
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
+
+_BASIS_BATCHES = 64
+"""Batches after which the basis is looked at."""
 
 _OUT_OF_REACH = 30.0
 """The basis is moved when the data's centre is further from its origin, or the data's spread further from its
@@ -72,12 +76,11 @@ def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
     if not rows.d and len(rows):
         raise ValueError("learn: rows have no features, expected one at least")
     waiting = Rows.concatenated([model.pending, rows])
-    size = model.spec.batch_size
-    full = len(waiting) // size * size
+    full = len(waiting) // model.spec.batch_size * model.spec.batch_size
     done = Learned()
-    for first in range(0, full, size):
-        model, batch = _learn_batch(model, waiting[first : first + size])
-        done = done.plus(batch)
+    while done.rows < full:
+        model, some = _learn_some(model, waiting[done.rows : full])
+        done = done.plus(some)
     return replace(model, pending=waiting[full:].copy()), done
 
 
@@ -91,6 +94,8 @@ def judge_batch(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
             f"judge_batch: {len(model.pending)} rows wait and {len(rows)} came, expected none and"
             f" {model.spec.batch_size}"
         )
+    if (run := batches.run(model, rows, 1, tell=True)) is not None and run.said is not None:
+        return *_after(run), run.said
     if model.next_start or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
@@ -127,6 +132,20 @@ def expand(model: Model, d: int) -> Model:
     )
 
 
+def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
+    """The first of these whole batches, and as many more as the compiled fold takes before the basis is due
+    to be looked at."""
+    if (run := batches.run(model, rows, _BASIS_BATCHES - model.generation % _BASIS_BATCHES)) is not None:
+        return _after(run)
+    return _learn_batch(model, rows[: model.spec.batch_size])
+
+
+def _after(run: batches.Run) -> tuple[Model, Learned]:
+    """What a run of the compiled fold came to, the basis looked at where that is due."""
+    model, changes = _in_reach(run.model)
+    return model, Learned(run.batches * model.spec.batch_size, run.batches, run.gained, changes)
+
+
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     """One batch: from the reservoir while the start is not settled and its time has come, else by one step of
     online EM."""
@@ -158,7 +177,6 @@ def _step(
 
     With `tell`, and nothing missing, also what the model said of the rows before.
     """
-    changes: tuple[Change, ...] = ()
     model = _with_origins(model, rows)
     now = rows.newest(model.t)
     basis, store, spec = model.basis, model.store, model.spec
@@ -174,10 +192,16 @@ def _step(
         t=now,
         evidence=evidence,
     )
-    if model.generation % 64 == 0 and (better := _better_basis(model)) is not None:
-        model = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
-        changes = (Change("rebased", -1, (), model.learned),)
+    model, changes = _in_reach(model)
     return model, Learned(len(rows), 1, gained, changes), told
+
+
+def _in_reach(model: Model) -> tuple[Model, tuple[Change, ...]]:
+    """The model with its basis moved after the data, where that is due and worth it."""
+    if model.generation % _BASIS_BATCHES or (better := _better_basis(model)) is None:
+        return model, ()
+    moved = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
+    return moved, (Change("rebased", -1, (), model.learned),)
 
 
 def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments, Array, Told | None]:

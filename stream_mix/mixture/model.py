@@ -13,6 +13,7 @@ from .arrays import Array, Ints
 from .basis import Basis
 from .em import e_step, outlier
 from .families import Parameters, estimate
+from .folders import judged
 from .kernels import Told, has_missing
 from .memory import Store, total
 from .moments import Moments
@@ -149,6 +150,9 @@ def posterior(model: Model, x: ArrayLike) -> Posterior:
         raise ValueError(f"posterior: x has {values.shape[1]} features, expected {model.d}")
     if model.warming:
         return Posterior(np.full((n, model.k), 1.0 / model.k), np.full(n, -1), np.zeros(n), np.zeros(n))
+    if (found := judged(model.spec, model.moments, values)) is not None:
+        p, label, log_density, outliers = found
+        return Posterior(p, np.array(model.components)[label], log_density, outliers)
     z = model.basis.forward(values)
     return said(model, z, e_step(model.parameters, z))
 

@@ -10,4 +10,5 @@ FAMILY = Family(
     covariances=variances,
     dense=lambda covariances, d: covariances,
     n_covariance_parameters=lambda k, d: k * d,
+    compiled=True,
 )

@@ -27,6 +27,7 @@ class Family:
         isotropic: one scale for all features, so that round clusters stay round.
         equal_weights: components are equally likely beforehand, as in k-means.
         assignment: how rows count while learning unless the user says otherwise, `soft` or `hard`.
+        compiled: whether the compiled fold has its M-step too; a family does not need it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Family:
     isotropic: bool = False
     equal_weights: bool = False
     assignment: str = "soft"
+    compiled: bool = False
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k components over d features, for BIC and AIC."""

@@ -25,4 +25,5 @@ FAMILY = Family(
     covariances=_covariances,
     dense=lambda covariances, d: covariances,
     n_covariance_parameters=lambda k, d: k * d * (d + 1) // 2,
+    compiled=True,
 )

@@ -28,4 +28,5 @@ FAMILY = Family(
     isotropic=True,
     equal_weights=True,
     assignment="hard",
+    compiled=True,
 )

@@ -13,4 +13,5 @@ FAMILY = Family(
     dense=lambda covariances, d: np.tile(covariances[:, None], d),
     n_covariance_parameters=lambda k, d: k,
     isotropic=True,
+    compiled=True,
 )

@@ -24,4 +24,5 @@ FAMILY = Family(
     covariances=_covariances,
     dense=lambda covariances, d: covariances,
     n_covariance_parameters=lambda k, d: d * (d + 1) // 2,
+    compiled=True,
 )

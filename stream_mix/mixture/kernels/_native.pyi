@@ -1,4 +1,5 @@
 # The extension module; see native/module.cpp.
+from collections.abc import Hashable
 from typing import Any
 
 from ..arrays import Array
@@ -24,3 +25,75 @@ class Mixture:
     def accumulate(
         self, x: Array, w: Array | None, hard: bool, tell: bool, threads: int
     ) -> tuple[Any, ...] | None: ...
+
+class Folder:
+    def __init__(
+        self,
+        *,
+        isa: str,
+        family: str,
+        hard: bool,
+        memory: str,
+        half_life: float,
+        prior: tuple[float, float, float, float],
+        batch_size: int,
+        k: int,
+        d: int,
+    ) -> None: ...
+    def learn(self, *state_and_rows: Any) -> tuple[Any, ...]: ...
+
+class Live:
+    def __init__(
+        self,
+        isa: str,
+        family: str,
+        hard: bool,
+        memory: str,
+        half_life: float,
+        weight: float,
+        covariance: float,
+        correlation: float,
+        reg_covar: float,
+        mass: Array,
+        seen: Array,
+        mean: Array,
+        scatter: Array,
+        origin: Array,
+        scale: Array,
+        t: float,
+        density: float,
+        weights: float,
+        generation: int,
+        learned: int,
+        rows: int,
+        next_start: int,
+        components: tuple[int, ...],
+        names: tuple[Hashable, ...] | None,
+        weight_name: Hashable | None,
+        time_name: Hashable | None,
+    ) -> None: ...
+    # A row as a dict. False or None: not to be done here; nothing is changed then.
+    def learn_one(self, x: object, w: object, t: object) -> bool: ...
+    def predict_one(self, x: object) -> int | None: ...
+    def predict_proba_one(self, x: object) -> dict[int, float] | None: ...
+    def tail_one(self, x: object) -> float | None: ...
+    def strangeness_one(self, x: object) -> float | None: ...
+    def __deepcopy__(self, memo: object) -> Live: ...
+    # How many of the rows (n, d) were learned, from the first on.
+    def learn_rows(self, x: Array, w: Array, t: Array) -> int: ...
+    def moments(self) -> tuple[Array, Array, Array, Array]: ...
+    def take_reservoir(self) -> Array: ...
+    @property
+    def origin(self) -> Array: ...
+    @property
+    def scale(self) -> Array: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def learned(self) -> int: ...
+    @property
+    def t(self) -> float: ...
+    @property
+    def evidence(self) -> tuple[float, float]: ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 from ..arrays import Array
 from ..basis import Basis
@@ -41,12 +42,17 @@ class Kernels(Protocol):
         """E-step and sums of rows x (n, d) with weights w (n,) in one visit; None where a value is
         missing."""
 
+    def folder(self, **choices: Any) -> Any:
+        """The fold over whole batches for a family and memory that it knows; None where there is none."""
+
 
 def _compiled() -> tuple[tuple[Kernels, ...], str]:
+    if find_spec("._native", __package__) is None:
+        return (), "not compiled: no C++ compiler, or one that failed, when stream_mix was installed"
     try:
         from . import compiled
     except ImportError as error:
-        return (), f"not compiled: {error}"
+        return (), f"compiled, but not to be loaded: {error}"
     return tuple(compiled.Compiled(isa) for isa in compiled.implementations()), ""
 
 
@@ -66,7 +72,8 @@ def available() -> tuple[str, ...]:
 def named(name: str) -> Kernels:
     """The implementation of that name. Raises ValueError where this machine cannot run it."""
     if name not in _ALL:
-        raise ValueError(f"{VARIABLE} is {name!r}, expected one of {', '.join(_ALL)}")
+        why = f" ({WHY_NOT_COMPILED})" if WHY_NOT_COMPILED else ""
+        raise ValueError(f"{VARIABLE} is {name!r}, expected one of {', '.join(_ALL)}{why}")
     return _ALL[name]
 
 

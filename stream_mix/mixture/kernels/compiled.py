@@ -52,6 +52,10 @@ class Compiled:
         told = None if said is None else Told(said[0], said[1], log_density, said[2])
         return Sums(natural.origin, mass, first, second, log_density, told)
 
+    def folder(self, **choices: Any) -> _native.Folder:
+        """The fold over batches, compiled, for a family and memory that it knows."""
+        return _native.Folder(isa=self.name, **choices)
+
     def _packed(self, natural: Natural, basis: Basis | None) -> _native.Mixture:
         """The mixture as the loops read it, kept with it for the basis that was asked for last."""
         kept = natural.packed.get(self.name)

@@ -10,6 +10,7 @@ widened to features. Then both halves of EM are one matrix product each:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,9 @@ class Reference:
 
     name = "reference"
     described = "reference (NumPy)"
+
+    def folder(self, **choices: Any) -> None:
+        """None: `learning` is the fold."""
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """The E-step of rows x (n, d); None where a value is missing.

@@ -1,32 +1,13 @@
 // The fused pass as Python sees it. Everything is checked here, before the loops run.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-
 #include <algorithm>
-#include <optional>
-#include <stdexcept>
-#include <string>
 
+#include "bind.hpp"
 #include "mixture.hpp"
-
-namespace nb = nanobind;
-using namespace nb::literals;
 
 namespace stream_mix {
 namespace {
 
-using Numbers = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
-using Matrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
-
-[[noreturn]] void refuse(const std::string& why) { throw nb::value_error(why.c_str()); }
-
-void expect_size(const Numbers& array, std::int64_t size, const char* name) {
-    if (static_cast<std::int64_t>(array.size()) != size)
-        refuse(std::string("mixture: ") + name + " has " + std::to_string(array.size()) + " numbers, expected " +
-               std::to_string(size));
-}
+using namespace nb::literals;
 
 Scores scores_of(const std::string& name) {
     if (name == "linear") return Scores::linear;
@@ -46,8 +27,7 @@ Second second_of(const std::string& name) {
 PackedMixture* make(const std::string& isa_name, const std::string& scores, const std::string& second,
                     const Numbers& origin, const Numbers& inverse_scale, const Numbers& centre, const Numbers& theta,
                     const Numbers& whiten, double precision, const Numbers& peak) {
-    const Isa* isa = find(isa_name.c_str());
-    if (!isa) refuse("mixture: instruction set '" + isa_name + "' is not to be had here");
+    const Isa& isa = isa_named(isa_name);
     Mixture m{};
     m.scores = scores_of(scores);
     m.second = second_of(second);
@@ -56,11 +36,11 @@ PackedMixture* make(const std::string& isa_name, const std::string& scores, cons
     m.precision = precision;
     const std::int64_t triangle = m.d * (m.d + 1) / 2, f = m.scores == Scores::full ? m.d : Layout(m).features;
     if (m.k < 1) refuse("mixture: there are no components, expected at least one");
-    expect_size(origin, m.d, "origin");
-    expect_size(inverse_scale, m.d, "inverse_scale");
-    expect_size(theta, m.k * (1 + f), "theta");
+    expect_size(origin, m.d, "mixture: origin");
+    expect_size(inverse_scale, m.d, "mixture: inverse_scale");
+    expect_size(theta, m.k * (1 + f), "mixture: theta");
     const std::int64_t triangles = m.scores == Scores::full ? m.k * triangle : whiten.size() ? triangle : 0;
-    expect_size(whiten, triangles, "whiten");
+    expect_size(whiten, triangles, "mixture: whiten");
     std::vector<double> numbers;
     numbers.reserve(3 * m.d + theta.size() + whiten.size() + peak.size());
     const auto keep = [&](const Numbers& array) {
@@ -74,30 +54,8 @@ PackedMixture* make(const std::string& isa_name, const std::string& scores, cons
     m.theta = keep(theta);
     m.whiten = triangles ? keep(whiten) : nullptr;
     m.peak = keep(peak);
-    return new PackedMixture(*isa, m, std::move(numbers));
+    return new PackedMixture(isa, m, std::move(numbers));
 }
-
-Rows rows_of(const Matrix& x, const std::optional<Numbers>& w, std::int64_t d) {
-    const bool single = x.dtype() == nb::dtype<float>();
-    if (!single && x.dtype() != nb::dtype<double>()) refuse("rows: x is neither float64 nor float32");
-    if (static_cast<std::int64_t>(x.shape(1)) != d)
-        refuse("rows: x has " + std::to_string(x.shape(1)) + " features, expected " + std::to_string(d));
-    if (w && (w->ndim() != 1 || w->shape(0) != x.shape(0)))
-        refuse("rows: weights do not have one number for each of " + std::to_string(x.shape(0)) + " rows");
-    return {x.data(), single, static_cast<std::int64_t>(x.shape(0)), x.stride(0), x.stride(1), w ? w->data() : nullptr};
-}
-
-// A new array, its memory owned by Python.
-template <class Number>
-struct Made {
-    std::unique_ptr<Number[]> data;
-    explicit Made(std::int64_t size) : data(new Number[size > 0 ? size : 1]) {}
-    nb::object array(std::initializer_list<std::size_t> shape) {
-        Number* at = data.release();
-        nb::capsule owner(at, [](void* p) noexcept { delete[] static_cast<Number*>(p); });
-        return nb::cast(nb::ndarray<nb::numpy, Number>(at, shape, owner));
-    }
-};
 
 struct Told {
     Made<double> p, log_density, distance;
@@ -165,6 +123,24 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
     return nb::make_tuple(mass.array({k}), first.array({k, d}), seconds, density, rest);
 }
 
+// The first row with a number further than `most` from 0, or -1. NaN is no such number.
+std::int64_t first_beyond(const Matrix& x, double most) {
+    const Rows rows = rows_of(x, std::nullopt, static_cast<std::int64_t>(x.shape(1)));
+    const std::int64_t d = static_cast<std::int64_t>(x.shape(1));
+    const auto look = [&](const auto* at) -> std::int64_t {
+        for (std::int64_t i = 0; i < rows.n; ++i) {
+            bool beyond = false;
+            for (std::int64_t j = 0; j < d; ++j) {
+                const double value = static_cast<double>(at[i * rows.row_stride + j * rows.column_stride]);
+                beyond |= (value > most) | (value < -most);
+            }
+            if (beyond) return i;
+        }
+        return -1;
+    };
+    return rows.single ? look(static_cast<const float*>(rows.x)) : look(static_cast<const double*>(rows.x));
+}
+
 nb::list implementations() {
     nb::list names;
     for (const Isa* const* isa = runnable(); *isa; ++isa) names.append((*isa)->name);
@@ -176,6 +152,8 @@ nb::list implementations() {
 void bind_pass(nb::module_& module) {
     module.def("implementations", &implementations,
                "Names of the instruction sets that this processor can run, the best first.");
+    module.def("first_beyond", &first_beyond, "x"_a, "most"_a,
+               "The first row with a number further than `most` from 0, or -1.");
     nb::class_<PackedMixture>(module, "Mixture", "A mixture packed for one instruction set.")
         .def(nb::new_([](const std::string& isa, const std::string& scores, const std::string& second, Numbers origin,
                          Numbers inverse_scale, Numbers centre, Numbers theta, Numbers whiten, double precision,

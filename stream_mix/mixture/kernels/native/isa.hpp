@@ -1,6 +1,8 @@
 // Which instruction sets the loops were compiled for, and which of them this processor has.
 #pragma once
 
+#include "fold.hpp"
+#include "live.hpp"
 #include "pass.hpp"
 
 namespace stream_mix {
@@ -10,6 +12,8 @@ struct Isa {
     const char* name;
     Pack* pack;
     Pass* pass;
+    const LiveKernels* live;
+    const FoldKernels* fold;
 };
 
 // Those that this processor can run, the best first; ends with a null pointer.

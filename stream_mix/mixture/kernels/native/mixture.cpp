@@ -22,38 +22,22 @@ void add(double* to, const double* from, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
 }
 
-}  // namespace
-
-// `numbers` is what the pointers of the mixture point into: moving it leaves them as they are.
-PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
-    : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {
-    isa_.pack(mixture_, packed_.get());
-}
-
-bool PackedMixture::run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
-    const std::int64_t groups = std::clamp<std::int64_t>(rows.n / GROUP_ROWS, 1, MOST_GROUPS);
-    if (static_cast<double>(rows.n) * work_per_row(mixture_) < THREAD_WORK) threads = 1;
-    if (groups > 1) return in_parts(rows, answers, sums, groups, threads);
-    Buffer workspace(Layout(mixture_).workspace);
-    return isa_.pass(mixture_, packed_.get(), rows, 0, rows.n, answers, sums, workspace.get());
-}
-
-bool PackedMixture::in_parts(const Rows& rows, const Answers& answers, Sums* sums, std::int64_t groups,
-                             int threads) const {
-    const Layout size(mixture_);
-    const std::int64_t k = mixture_.k, pooled = mixture_.second == Second::tied ? mixture_.d * size.row : 0;
+bool in_parts(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, const Answers& answers,
+              Sums* sums, std::int64_t groups, int threads) {
+    const Layout size(mixture);
+    const std::int64_t k = mixture.k, pooled = mixture.second == Second::tied ? mixture.d * size.row : 0;
     const std::int64_t each = padded(k) + k * size.sums + pooled;
     // Borders between groups are borders of tiles too.
     const std::int64_t length = (rows.n + groups * TILE - 1) / (groups * TILE) * TILE;
     Buffer parts(sums ? groups * each : 0);
     std::atomic<bool> complete{true};
     in_groups(groups, threads, [&](std::int64_t group) {
+        if (!complete) return;
         Buffer workspace(size.workspace);
         double* part = parts.get() + (sums ? group * each : 0);
-        Sums own{sums && sums->hard, part, part + padded(k), part + padded(k) + k * size.sums};
-        if (complete && !isa_.pass(mixture_, packed_.get(), rows, std::min(rows.n, group * length),
-                                   std::min(rows.n, (group + 1) * length), answers, sums ? &own : nullptr,
-                                   workspace.get()))
+        const Sums own{sums && sums->hard, part, part + padded(k), part + padded(k) + k * size.sums};
+        if (!isa.pass(mixture, packed, rows, std::min(rows.n, group * length), std::min(rows.n, (group + 1) * length),
+                      answers, sums ? &own : nullptr, workspace.get()))
             complete = false;
     });
     if (!sums || !complete) return complete;
@@ -64,6 +48,23 @@ bool PackedMixture::in_parts(const Rows& rows, const Answers& answers, Sums* sum
         if (pooled) add(sums->pooled, part + padded(k) + k * size.sums, pooled);
     }
     return true;
+}
+
+}  // namespace
+
+bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, const Answers& answers,
+              Sums* sums, int threads) {
+    const std::int64_t groups = std::clamp<std::int64_t>(rows.n / GROUP_ROWS, 1, MOST_GROUPS);
+    if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
+    if (groups > 1) return in_parts(isa, mixture, packed, rows, answers, sums, groups, threads);
+    Buffer workspace(Layout(mixture).workspace);
+    return isa.pass(mixture, packed, rows, 0, rows.n, answers, sums, workspace.get());
+}
+
+// `numbers` is what the pointers of the mixture point into: moving it leaves them as they are.
+PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
+    : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {
+    isa_.pack(mixture_, packed_.get());
 }
 
 }  // namespace stream_mix

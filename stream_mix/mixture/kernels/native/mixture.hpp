@@ -26,6 +26,11 @@ class Buffer {
     std::unique_ptr<double[], Free> data_;
 };
 
+// E-step of all rows through a packed mixture; and where `sums` is given, their sums, which do not depend on the
+// number of threads. False where a value is missing.
+bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, const Answers& answers,
+              Sums* sums, int threads);
+
 class PackedMixture {
   public:
     PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers);
@@ -34,13 +39,11 @@ class PackedMixture {
     std::int64_t k() const { return mixture_.k; }
     std::int64_t d() const { return mixture_.d; }
 
-    // E-step of all rows; and where `sums` is given, their sums, which do not depend on the number of threads.
-    // False where a value is missing.
-    bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const;
+    bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
+        return run_pass(isa_, mixture_, packed_.get(), rows, answers, sums, threads);
+    }
 
   private:
-    bool in_parts(const Rows& rows, const Answers& answers, Sums* sums, std::int64_t groups, int threads) const;
-
     const Isa& isa_;
     std::vector<double> numbers_;
     Mixture mixture_;

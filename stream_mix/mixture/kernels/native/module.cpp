@@ -3,9 +3,15 @@
 
 namespace stream_mix {
 void bind_pass(nanobind::module_& module);
+void bind_live(nanobind::module_& module);
+void bind_fold(nanobind::module_& module);
 }
 
 NB_MODULE(_native, module) {
+    // What a program still holds when it ends is no leak, and nothing to write to its standard error.
+    nanobind::set_leak_warnings(false);
     module.doc() = "Compiled kernels of stream_mix: see stream_mix.mixture.kernels.";
     stream_mix::bind_pass(module);
+    stream_mix::bind_live(module);
+    stream_mix::bind_fold(module);
 }

@@ -10,6 +10,9 @@
 
 namespace stream_mix {
 
+// What a component is like: families/*.py.
+enum class Family : int { kmeans, spherical, diag, tied, full };
+
 // How the scores of a row depend on y, the row about the mixture's centre.
 enum class Scores : int {
     linear,  // a constant and y; the quadratic term is the same for all components: kmeans, tied

@@ -1,0 +1,80 @@
+"""The compiled twin of the fold, for the choices that it knows.
+
+It computes what `estimate`, `e_step`, `outlier` and `learning._step` do, to rounding, for a family, an
+assignment, a memory and a prior. Where it cannot (a new family, a missing value, parameters out of the
+ordinary) it says so, and those do.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from .arrays import Array, Ints
+from .kernels import threads
+from .kernels.choice import chosen
+from .memory import Forever, HalfLife, Memory, TimeHalfLife
+from .moments import Moments
+from .spec import Spec
+
+_TAIL_FEATURES = 700
+"""With more features outlier scores are summed by logarithms, which `tail` does."""
+
+
+def judged(spec: Spec, moments: Moments, x: Array) -> tuple[Array, Ints, Array, Array] | None:
+    """Responsibilities (n, k), likeliest component (n,), log density in the data's units (n,) and outlier
+    score (n,) of rows x (n, d), by the compiled twin; None where it cannot."""
+    folder = folder_of(spec, moments.d)
+    if folder is None:
+        return None
+    found: tuple[Array, Ints, Array, Array] | None = folder.judge(*arrays(moments), x, threads.count())
+    return found
+
+
+def labels(spec: Spec, moments: Moments, x: Array) -> Ints | None:
+    """Index (n,) of the likeliest component of rows x (n, d), by the compiled twin; None where it cannot."""
+    folder = folder_of(spec, moments.d)
+    if folder is None:
+        return None
+    found: Ints | None = folder.label(*arrays(moments), x, threads.count())
+    return found
+
+
+def arrays(moments: Moments) -> tuple[Array, ...]:
+    """Moments as the compiled twin takes them."""
+    basis = moments.basis
+    return moments.mass, moments.seen, moments.mean, moments.scatter, basis.origin, basis.scale
+
+
+@lru_cache(maxsize=64)
+def folder_of(spec: Spec, d: int) -> Any:
+    """The compiled twin for these choices over d features; None where there is none."""
+    family = spec.family_value
+    if not (family.compiled and 0 < d <= _TAIL_FEATURES):
+        return None
+    memory, half_life = _memory(spec.memory)
+    prior = spec.prior
+    return chosen().folder(
+        family=spec.family,
+        hard=spec.hard,
+        memory=memory,
+        half_life=half_life,
+        prior=(prior.weight, prior.covariance, prior.correlation, prior.reg_covar),
+        batch_size=spec.batch_size,
+        k=spec.n_components,
+        d=d,
+    )
+
+
+def has_bucket(memory: Memory) -> bool:
+    """Whether the compiled twin can learn with this memory: it knows those that are one bucket of moments."""
+    return isinstance(memory, Forever | HalfLife | TimeHalfLife)
+
+
+def _memory(memory: Memory) -> tuple[str, float]:
+    match memory:
+        case HalfLife(rows):
+            return "half_life", float(rows)
+        case TimeHalfLife(seconds):
+            return "time_half_life", float(seconds)
+    return "forever", 1.0

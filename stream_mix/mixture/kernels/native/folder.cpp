@@ -1,0 +1,173 @@
+#include "folder.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace stream_mix {
+namespace {
+
+constexpr double EVIDENCE_HALF_LIFE = 4096.0;  // learning.EVIDENCE_HALF_LIFE
+
+Mixture shape(Family family, std::int64_t k, std::int64_t d) {
+    Mixture m{};
+    m.scores = family == Family::full        ? Scores::full
+               : family == Family::diag      ? Scores::diag
+               : family == Family::spherical ? Scores::round
+                                             : Scores::linear;
+    m.second = family == Family::full ? Second::full : family == Family::tied ? Second::tied : Second::diag;
+    m.k = k;
+    m.d = d;
+    return m;
+}
+
+Rows part(const Rows& rows, std::int64_t start, std::int64_t n) {
+    Rows out = rows;
+    const std::ptrdiff_t skipped = start * rows.row_stride;
+    out.x = rows.single ? static_cast<const void*>(static_cast<const float*>(rows.x) + skipped)
+                        : static_cast<const void*>(static_cast<const double*>(rows.x) + skipped);
+    out.n = n;
+    out.w = rows.w ? rows.w + start : nullptr;
+    return out;
+}
+
+Said part(const Said& said, std::int64_t start, std::int64_t k) {
+    const auto from = [&](double* at, std::int64_t width) { return at ? at + start * width : nullptr; };
+    const Answers& a = said.answers;
+    return {{from(a.p, k), a.label ? a.label + start : nullptr, from(a.log_density, 1), from(a.distance, 1)},
+            from(said.outlier, 1)};
+}
+
+double newest(const double* t, std::int64_t n, double before) {
+    for (std::int64_t i = 0; t && i < n; ++i) before = std::fmax(before, t[i]);
+    return before;
+}
+
+}  // namespace
+
+Folder::Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d)
+    : isa_(isa), choices_(choices), mixture_(shape(choices.family, k, d)), inverse_scale_(2 * d) {
+    const Layout size(mixture_);
+    const std::int64_t triangle = d * (d + 1) / 2, whiten = choices.family == Family::full   ? k * triangle
+                                                            : choices.family == Family::tied ? triangle
+                                                                                             : 0;
+    const std::int64_t theta = k * (1 + size.features);
+    const std::int64_t pieces[] = {k, k * d, d, theta, whiten, k, estimate_room(k, d)};
+    std::int64_t total = 0;
+    for (const std::int64_t piece : pieces) total += padded(piece);
+    numbers_ = Buffer(total);
+    double** const fields[] = {&estimate_.weights, &estimate_.means, &estimate_.centre, &estimate_.theta,
+                               &estimate_.whiten,  &estimate_.peak,  &estimate_.room};
+    double* at = numbers_.get();
+    for (int i = 0; i < 7; ++i) {
+        *fields[i] = at;
+        at += padded(pieces[i]);
+    }
+    packed_ = Buffer(size.packed);
+    sums_ = Buffer(padded(k) + k * size.sums + d * size.row + 2 * padded(d));
+    mixture_.centre = estimate_.centre;
+    mixture_.theta = estimate_.theta;
+    mixture_.whiten = whiten ? estimate_.whiten : nullptr;
+    mixture_.peak = estimate_.peak;
+    mixture_.inverse_scale = inverse_scale_.get();
+}
+
+void Folder::enter(const double* origin, const double* scale) {
+    log_scale_ = 0.0;
+    for (std::int64_t j = 0; j < mixture_.d; ++j) {
+        log_scale_ += std::log(scale[j]);
+        inverse_scale_.get()[j] = 1.0 / scale[j];
+    }
+    mixture_.origin = origin;
+}
+
+bool Folder::estimate(const Record& record) {
+    if (!isa_.fold->estimate(choices_.family, choices_.prior, record, estimate_, &mixture_.precision)) return false;
+    isa_.pack(mixture_, packed_.get());
+    return true;
+}
+
+// Outlier scores; log densities in the data's units.
+void Folder::finish(std::int64_t n, const Said& said) {
+    double* log_density = said.answers.log_density;
+    if (said.outlier)
+        isa_.fold->outliers(mixture_.k, mixture_.d, estimate_.weights, estimate_.peak, n, log_density, said.outlier);
+    for (std::int64_t i = 0; log_density && i < n; ++i) log_density[i] -= log_scale_;
+}
+
+bool Folder::judge(const Record& record, const double* origin, const double* scale, const Rows& rows, const Said& said,
+                   int threads) {
+    enter(origin, scale);
+    if (!estimate(record) || !run_pass(isa_, mixture_, packed_.get(), rows, said.answers, nullptr, threads))
+        return false;
+    finish(rows.n, said);
+    return true;
+}
+
+void Folder::learn(const Record& record, const double* origin, const double* scale, const Rows& rows, const double* t,
+                   std::int64_t most, const Said& said, Progress& progress, int threads) {
+    enter(origin, scale);
+    const std::int64_t size = choices_.batch_size;
+    for (std::int64_t i = 0; i < std::min(most, rows.n / size); ++i)
+        if (!batch(record, part(rows, i * size, size), t ? t + i * size : nullptr, part(said, i * size, mixture_.k),
+                   progress, threads))
+            return;
+}
+
+bool Folder::batch(const Record& record, const Rows& rows, const double* t, const Said& said, Progress& progress,
+                   int threads) {
+    if (!estimate(record)) return false;
+    const double now = newest(t, rows.n, progress.t);
+    Rows weighted = rows;
+    weighted.w = weights(rows, t, now);
+    const Layout size(mixture_);
+    double* mass = sums_.get();
+    Sums sums{choices_.hard, mass, mass + padded(mixture_.k), mass + padded(mixture_.k) + mixture_.k * size.sums};
+    std::fill_n(mass, padded(mixture_.k) + mixture_.k * size.sums + mixture_.d * size.row, 0.0);
+    Said all = said;
+    if (!all.answers.log_density) {
+        log_density_.resize(rows.n);
+        all.answers.log_density = log_density_.data();
+    }
+    if (!run_pass(isa_, mixture_, packed_.get(), weighted, all.answers, &sums, threads)) return false;
+    finish(rows.n, all);
+    double gained = 0.0, counted = 0.0;
+    for (std::int64_t i = 0; i < rows.n; ++i) {
+        const double w = rows.w ? rows.w[i] : 1.0;
+        gained += w * all.answers.log_density[i];
+        counted += w;
+    }
+    isa_.fold->absorb(mixture_.second, record, sums, estimate_.centre, fade(progress.t, now));
+    const double left = std::exp2(-static_cast<double>(rows.n) / EVIDENCE_HALF_LIFE);
+    progress.evidence[0] = left * progress.evidence[0] + gained;
+    progress.evidence[1] = left * progress.evidence[1] + counted;
+    progress.gained += gained;
+    progress.t = now;
+    ++progress.batches;
+    return true;
+}
+
+// A row's own weight times what the memory leaves of it at the end of the batch; null where all count 1.
+const double* Folder::weights(const Rows& rows, const double* t, double now) {
+    if (choices_.memory == Memory::forever) return rows.w;
+    weights_.resize(rows.n);
+    for (std::int64_t i = 0; i < rows.n; ++i) {
+        double age = 0.0;
+        if (choices_.memory == Memory::half_life)
+            age = static_cast<double>(rows.n - 1 - i);
+        else if (t && !std::isnan(t[i]))
+            age = std::min(now - t[i], 2000.0 * choices_.half_life);
+        weights_[i] = (rows.w ? rows.w[i] : 1.0) * std::exp2(-age / choices_.half_life);
+    }
+    return weights_.data();
+}
+
+// What a batch leaves of the moments before it.
+double Folder::fade(double before, double now) const {
+    if (choices_.memory == Memory::half_life)
+        return std::exp2(-static_cast<double>(choices_.batch_size) / choices_.half_life);
+    if (choices_.memory == Memory::time_half_life && !std::isnan(before) && !std::isnan(now))
+        return std::exp2(-(now - before) / choices_.half_life);
+    return 1.0;
+}
+
+}  // namespace stream_mix

@@ -1,0 +1,76 @@
+// The fold of learning._step over many batches: E-step, sums and M-step of each without a word to Python between.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "fold.hpp"
+#include "isa.hpp"
+#include "mixture.hpp"
+
+namespace stream_mix {
+
+enum class Memory : int { forever, half_life, time_half_life };
+
+// What does not change while a model learns.
+struct Choices {
+    Family family;
+    bool hard;
+    Memory memory;
+    double half_life;  // rows or seconds
+    Prior prior;
+    std::int64_t batch_size;
+};
+
+// What does, beside the moments.
+struct Progress {
+    double t;  // newest event time, NaN before any
+    double evidence[2];
+    double gained = 0.0;
+    std::int64_t batches = 0;
+};
+
+// Where the answers of each row go; null where nobody asks. Unlike those of a pass they include outlier scores.
+struct Said {
+    Answers answers;
+    double* outlier;
+};
+
+class Folder {
+  public:
+    Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d);
+
+    // Learns whole batches of the rows, `most` at the most, until one needs what only the Python fold can do: a
+    // value is missing, or the parameters are out of the ordinary. `t` is (n,) or null.
+    void learn(const Record& record, const double* origin, const double* scale, const Rows& rows, const double* t,
+               std::int64_t most, const Said& said, Progress& progress, int threads);
+
+    // What the mixture of these moments says of rows, as `learn` says it of a batch before it learns. False where
+    // a value is missing or the parameters are out of the ordinary.
+    bool judge(const Record& record, const double* origin, const double* scale, const Rows& rows, const Said& said,
+               int threads);
+
+    std::int64_t k() const { return mixture_.k; }
+    std::int64_t d() const { return mixture_.d; }
+    const Choices& choices() const { return choices_; }
+
+  private:
+    void enter(const double* origin, const double* scale);
+    bool estimate(const Record& record);
+    void finish(std::int64_t n, const Said& said);
+    bool batch(const Record& record, const Rows& rows, const double* t, const Said& said, Progress& progress,
+               int threads);
+    const double* weights(const Rows& rows, const double* t, double now);
+    double fade(double before, double now) const;
+
+    const Isa& isa_;
+    Choices choices_;
+    Mixture mixture_;
+    Estimate estimate_;
+    std::vector<double> weights_;
+    std::vector<double> log_density_;
+    double log_scale_ = 0.0;  // sum of the logarithms of the scales
+    Buffer numbers_, packed_, sums_, inverse_scale_;
+};
+
+}  // namespace stream_mix
