@@ -44,6 +44,7 @@ struct Live {
     double* score;       // [groups][8] log weight + log density; lanes beyond: -inf
     double* peak;        // [groups][8] the same at the component's own mean
     double* p;           // [groups][8] responsibilities; lanes beyond: 0
+    double offset;       // taken off all scores alike: they stand above by it, so that differences keep their digits
     double log_density;  // of the row in hand, in the basis
     std::int64_t label;  // the first component with the largest p
 

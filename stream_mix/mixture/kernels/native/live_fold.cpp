@@ -26,7 +26,7 @@ static Change change_of(const Live& s, const Lanes& which, double weight, double
         r = select(index + which.at == isplat(s.label), splat(weight), splat(0.0));
     }
     r = select(r > splat(NO_MASS), r, splat(0.0));
-    const vec distance = 2.0 * (load(s.peak + which.at) - load(s.score + which.at));
+    const vec distance = 2.0 * (load(s.peak + which.at) - load(s.score + which.at) + s.offset);
     const vec least = load(s.least + which.at) * fade;
     // Written so that a NaN (of lanes without a component) is no change.
     const ivec moved = (r > splat(0.0)) & (r * (1.0 + distance) > NEGLIGIBLE * least);

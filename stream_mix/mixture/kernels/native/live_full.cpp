@@ -86,15 +86,11 @@ static ivec factor(double* work, std::int64_t d, vec keep, Product& pivots) {
     return least > splat(LEAST_PIVOT);
 }
 
-// Solves L y = row d of `work` and gives |y|^2.
-static vec solve(double* work, std::int64_t d) {
+// Solves L y = row d of `work`, in place.
+static void solve(double* work, std::int64_t d) {
     std::int64_t j = 0;
     for (; j + TILE <= d; j += TILE) below<1, TILE>(work, d, j, splat(1.0));
     for (; j < d; ++j) below<1, 1>(work, d, j, splat(1.0));
-    const double* y = row_of(work, d);
-    vec squares{};
-    for (std::int64_t i = 0; i < d; ++i) squares += load(y + i * W) * load(y + i * W);
-    return squares;
 }
 
 // What is left of correlations r that `rows` rows gave: 1 - min(strength sum Var(r) / sum r^2, strength, 1), with
@@ -159,7 +155,9 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
     }
     const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
     sound &= factor(s.work, d, keep, pivots);
-    distance = solve(s.work, d);
+    solve(s.work, d);
+    distance = vec{};
+    for (std::int64_t i = 0; i < d; ++i) distance += load(y + i * W) * load(y + i * W);
     log_precision = precision.log() - pivots.log();
     return !bits_of(real(s, which) & ~sound);
 }
@@ -201,14 +199,40 @@ bool prepare_tied(Live& s, vec& log_precision) {
     return bits_of(sound) == ALL;
 }
 
+// The row in hand about the first component's mean, solved for: a in `pooled`, |a|^2 / 2 in `offset`.
+static void centre_row(Live& s, bool unseen) {
+    double* y = row_of(s.work, s.d);
+    for (std::int64_t i = 0; i < s.d; ++i) {
+        const vec mean = unseen ? mean_of(s, Lanes(0), i) : load(s.mean + i * LANES);
+        s.common[s.d + i] = mean[0];
+        store(y + i * W, splat(s.z[i] - mean[0]) * load(s.step + i * W));
+    }
+    solve(s.work, s.d);
+    s.offset = 0.0;
+    for (std::int64_t i = 0; i < s.d; ++i) {
+        const double a = load(y + i * W)[0];
+        s.pooled[i] = a;
+        s.offset += 0.5 * a * a;
+    }
+}
+
+// |L^-1 (z - m_k)|^2 = |a|^2 + b_k (b_k - 2 a) with a = L^-1 (z - m_0), b_k = L^-1 (m_k - m_0): the square of a row far
+// out, the same for all components, would take the digits of what tells them apart.
 vec tied_distance(Live& s, const Lanes& which, bool unseen) {
+    if (which.at == 0) centre_row(s, unseen);
     const double* mean = s.mean + which.in(s.d);
     double* y = row_of(s.work, s.d);
     for (std::int64_t i = 0; i < s.d; ++i) {
-        const vec at = unseen ? mean_of(s, which, i) : load(mean + i * LANES);
-        store(y + i * W, (s.z[i] - at) * load(s.step + i * W));
+        const vec own = unseen ? mean_of(s, which, i) : load(mean + i * LANES);
+        store(y + i * W, (own - s.common[s.d + i]) * load(s.step + i * W));
     }
-    return solve(s.work, s.d);
+    solve(s.work, s.d);
+    vec distance{};
+    for (std::int64_t i = 0; i < s.d; ++i) {
+        const vec b = load(y + i * W);
+        distance += b * (b - 2.0 * s.pooled[i]);
+    }
+    return distance;
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

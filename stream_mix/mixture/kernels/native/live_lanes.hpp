@@ -77,6 +77,7 @@ static inline vec mean_of(const Live& s, const Lanes& which, std::int64_t featur
 void prepare_full(Live& s);
 bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision);
 bool prepare_tied(Live& s, vec& log_precision);
+// Without 2 `offset`, the squared distance of the row from one mean, which is common to all.
 vec tied_distance(Live& s, const Lanes& which, bool unseen);
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -121,7 +121,7 @@ static bool respond(Live& s) {
         sum += p;
     }
     const double total = fold_up(sum);
-    s.log_density = log(splat(total))[0] + top;
+    s.log_density = log(splat(total))[0] + top - s.offset;
     most = vec{};
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
         const vec p = load(s.p + first) / total;
@@ -199,6 +199,7 @@ static bool score_shaped(Live& s) {
 }
 
 bool score(Live& s) {
+    s.offset = 0.0;
     const bool unseen = prepare_common(s), rounded = s.family == Family::kmeans || s.family == Family::spherical;
     const bool sound = rounded ? (unseen ? score_round<true>(s) : score_round<false>(s))
                                : (unseen ? score_shaped<true>(s) : score_shaped<false>(s));
