@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import Array
+from .kernels import first_beyond
 
 LARGEST = 1e100
 """Values beyond this are refused: their squares, and the squares' sums, must stay finite."""
@@ -48,9 +49,8 @@ class Rows:
         if values.ndim != 2:
             raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
         n = len(values)
-        # NaN passes: the extremes are taken over what is there, and only a failure looks for the culprit.
-        if n and values.shape[1] and not _within(values):
-            i, j = np.argwhere(np.abs(values) > LARGEST)[0]
+        if (i := first_beyond(values, LARGEST)) >= 0:
+            j = int((np.abs(values[i]) > LARGEST).argmax())
             raise ValueError(
                 f"rows: row {i}, feature {j} is {values[i, j]},"
                 f" expected a number up to {LARGEST:g} or NaN for missing"
@@ -103,9 +103,3 @@ class Rows:
     def newest(self, t: float) -> float:
         """The latest event time of these rows and t; NaN where there is none."""
         return float(np.fmax.reduce(self.t, initial=t)) if len(self) else t
-
-
-def _within(values: Array) -> bool:
-    """Whether no value is beyond the largest; missing ones are not."""
-    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    return not (most > LARGEST or least < -LARGEST)

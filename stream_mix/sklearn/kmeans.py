@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..mixture import Spec, parameters
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted
+from ..mixture.folders import labels
 from . import inputs
 from .base import Learner, view
 
@@ -80,7 +81,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return f"n_samples={n} should be >= n_clusters={k}."
 
     def _learned(self, x: Array, fitted: Fitted | None) -> None:
-        self.labels_ = self._nearest(x)[0]
+        # With equal weights and one round variance the likeliest cluster is the nearest.
+        found = labels(self.model_.spec, self.model_.moments, x)
+        self.labels_ = self._nearest(x)[0] if found is None else found
 
     def predict(self, X: Any) -> Ints:
         """Index (n,), from 0, of the nearest centre."""

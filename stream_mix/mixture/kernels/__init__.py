@@ -16,6 +16,7 @@ _CHOSEN = chosen()
 IMPLEMENTATION = _CHOSEN.described
 posterior = _CHOSEN.posterior
 accumulate = _CHOSEN.accumulate
+first_beyond = _CHOSEN.first_beyond
 
 __all__ = [
     "IMPLEMENTATION",
@@ -27,6 +28,7 @@ __all__ = [
     "accumulate",
     "available",
     "chosen",
+    "first_beyond",
     "has_missing",
     "named",
     "posterior",

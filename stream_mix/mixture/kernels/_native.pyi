@@ -5,6 +5,7 @@ from typing import Any
 from ..arrays import Array
 
 def implementations() -> list[str]: ...
+def first_beyond(x: Array, most: float) -> int: ...
 
 class Mixture:
     def __init__(

@@ -42,6 +42,10 @@ class Kernels(Protocol):
         """E-step and sums of rows x (n, d) with weights w (n,) in one visit; None where a value is
         missing."""
 
+    def first_beyond(self, x: Array, most: float) -> int:
+        """The first row of x (n, d) with a number further than `most` from 0, or -1; NaN is no such
+        number."""
+
     def folder(self, **choices: Any) -> Any:
         """The fold over whole batches for a family and memory that it knows; None where there is none."""
 

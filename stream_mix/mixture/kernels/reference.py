@@ -33,6 +33,16 @@ class Reference:
     name = "reference"
     described = "reference (NumPy)"
 
+    def first_beyond(self, x: Array, most: float) -> int:
+        """The first row of x (n, d) with a number further than `most` from 0, or -1; NaN is no such
+        number."""
+        # The extremes are taken over what is there, and only a failure looks for the culprit.
+        if not x.size or not (
+            np.fmax.reduce(x, axis=None) > most or np.fmin.reduce(x, axis=None) < -most
+        ):
+            return -1
+        return int((np.abs(x) > most).any(axis=1).argmax())
+
     def folder(self, **choices: Any) -> None:
         """None: `learning` is the fold."""
 

@@ -11,55 +11,69 @@ namespace {
 
 // The components that a vector of rows has to do with, and how much.
 struct Active {
-    double* r;           // (count, W)
-    std::int64_t* k;     // (count,)
+    double* r;        // (count, W)
+    std::int64_t* k;  // (count,)
+    bits* lanes;      // (count,) which rows
     std::int64_t count;
-    double mass[W];      // what each row counts
 };
 
-// sums[k] += r_row * (its features), for the rows of one vector that have a share in component k.
-inline void add_rows(double* sums, const double* rows, std::int64_t stride, std::int64_t width, const double* r,
-                     const int* lane, int count) {
-    for (std::int64_t c = 0; c < width; c += W) {
+// A vector of rows on its way into the sums.
+struct Part {
+    const double* rows;     // (W, stride)
+    const double* columns;  // (d, TILE), from the first of the rows on
+    std::int64_t stride;
+};
+
+// The rows that `lanes` names.
+struct Chosen {
+    int row[W], count = 0;
+    explicit Chosen(bits lanes) {
+        for (; lanes; lanes &= lanes - 1) row[count++] = __builtin_ctz(lanes);
+    }
+};
+
+// sums += r_row * (numbers of the row), `width` numbers. With `all` rows the loop over them has a fixed length.
+template <bool all>
+inline void add_rows(double* sums, const Part& part, const double* r, const Chosen& chosen, std::int64_t first,
+                     std::int64_t width) {
+    for (std::int64_t c = first; c < width; c += W) {
         vec total = load(sums + c);
-        for (int i = 0; i < count; ++i) total += splat(r[lane[i]]) * load(rows + lane[i] * stride + c);
+        if (all)
+            for (int i = 0; i < W; ++i) total += splat(r[i]) * load(part.rows + i * part.stride + c);
+        else
+            for (int i = 0; i < chosen.count; ++i)
+                total += splat(r[chosen.row[i]]) * load(part.rows + chosen.row[i] * part.stride + c);
         store(sums + c, total);
     }
 }
 
-// Upper triangle of sum r y y', in whole registers: columns from the register that holds the diagonal on.
-inline void add_outer(double* matrix, const double* rows, std::int64_t stride, std::int64_t d, std::int64_t width,
-                      const double* r, const int* lane, int count) {
-    for (std::int64_t i = 0; i < d; ++i) {
-        double ry[W];
-        for (int l = 0; l < count; ++l) ry[l] = r[lane[l]] * rows[lane[l] * stride + i];
-        double* line = matrix + i * width;
-        for (std::int64_t c = i / W * W; c < width; c += W) {
-            vec total = load(line + c);
-            for (int l = 0; l < count; ++l) total += splat(ry[l]) * load(rows + lane[l] * stride + c);
-            store(line + c, total);
-        }
+template <bool all>
+inline void add_moments(const Mixture& m, const Layout& size, double* own, const Part& part, vec r, bits lanes) {
+    double weight[W];
+    store(weight, r);
+    const Chosen chosen(all ? 0u : lanes);
+    add_rows<all>(own, part, weight, chosen, 0, size.second);
+    if (m.second != Second::full) return;
+    // The upper triangle of sum r y y', in whole registers: columns from the one that holds the diagonal on.
+    double* matrix = own + size.second;
+    for (std::int64_t i = 0; i < m.d; ++i, matrix += size.row) {
+        store(weight, r * load(part.columns + i * TILE));
+        add_rows<all>(matrix, part, weight, chosen, i / W * W, size.row);
     }
 }
 
-inline void add_component(const Mixture& m, const Layout& size, const Sums& sums, std::int64_t k, const double* rows,
-                          const double* r) {
-    int lane[W];
-    int count = 0;
-    double mass = 0.0;
-    for (int i = 0; i < W; ++i) {
-        lane[count] = i;
-        count += r[i] != 0.0;
-        mass += r[i];
-    }
-    sums.mass[k] += mass;
+inline void add_component(const Mixture& m, const Layout& size, const Sums& sums, double* mass, std::int64_t k,
+                          const Part& part, vec r, bits lanes) {
+    store(mass + k * W, load(mass + k * W) + r);
     double* own = sums.sums + k * size.sums;
-    add_rows(own, rows, size.second, size.second, r, lane, count);
-    if (m.second == Second::full) add_outer(own + size.second, rows, size.second, m.d, size.row, r, lane, count);
+    if (lanes == ALL)
+        add_moments<true>(m, size, own, part, r, lanes);
+    else
+        add_moments<false>(m, size, own, part, r, lanes);
 }
 
-// Responsibilities of one vector of rows. Returns the number of components with a share that is not negligible.
-inline std::int64_t softmax(const Mixture& m, const double* scores, Active& active, vec& top, vec& label, vec& total) {
+// Each row's largest score, and whose it is: the first where several are.
+inline void largest(const Mixture& m, const double* scores, vec& top, vec& label) {
     top = load(scores);
     label = vec{};
     for (std::int64_t k = 1; k < m.k; ++k) {
@@ -68,18 +82,24 @@ inline std::int64_t softmax(const Mixture& m, const double* scores, Active& acti
         top = select(better, s, top);
         label = select(better, splat(static_cast<double>(k)), label);
     }
-    total = vec{};
-    std::int64_t count = 0;
+}
+
+// Responsibilities of one vector of rows, not yet divided by their total.
+inline vec exponentials(const Mixture& m, const double* scores, vec top, Active& active) {
+    vec total{};
+    active.count = 0;
     for (std::int64_t k = 0; k < m.k; ++k) {
         const vec below = load(scores + k * TILE) - top;
         const ivec share = below > splat(NEGLIGIBLE);
-        if (!bits_of(share)) continue;
+        const bits lanes = bits_of(share);
+        if (!lanes) continue;
         const vec e = select(share, exp(below), vec{});
         total += e;
-        store(active.r + count * W, e);
-        active.k[count++] = k;
+        store(active.r + active.count * W, e);
+        active.lanes[active.count] = lanes;
+        active.k[active.count++] = k;
     }
-    return active.count = count;
+    return total;
 }
 
 inline void tell(const Mixture& m, const Answers& out, std::int64_t first, int count, const Active& active, vec top,
@@ -103,22 +123,61 @@ inline void tell(const Mixture& m, const Answers& out, std::int64_t first, int c
         for (int i = 0; i < count; ++i) out.p[(first + i) * m.k + active.k[a]] = active.r[a * W + i];
 }
 
-inline void learn(const Mixture& m, const Layout& size, const Sums& sums, const double* rows, const Active& active,
-                  vec label, vec weight) {
-    double at_label[W], r[W];
+inline void learn(const Mixture& m, const Layout& size, const Sums& sums, double* mass, const Part& part,
+                  const Active& active, vec label, vec weight, bits filled) {
     if (!sums.hard) {
-        for (std::int64_t a = 0; a < active.count; ++a) {
-            store(r, load(active.r + a * W) * weight);
-            add_component(m, size, sums, active.k[a], rows, r);
-        }
+        for (std::int64_t a = 0; a < active.count; ++a)
+            if (const bits lanes = active.lanes[a] & filled)
+                add_component(m, size, sums, mass, active.k[a], part, load(active.r + a * W) * weight, lanes);
         return;
     }
-    store(at_label, label);
-    for (int i = 0; i < W; ++i) {
-        if (active.mass[i] == 0.0) continue;
-        for (int j = 0; j < W; ++j) r[j] = j == i ? active.mass[i] : 0.0;
-        add_component(m, size, sums, static_cast<std::int64_t>(at_label[i]), rows, r);
+    for (bits left = filled; left;) {
+        const double k = label[__builtin_ctz(left)];
+        const ivec same = label == splat(k);
+        const bits lanes = bits_of(same) & left;
+        add_component(m, size, sums, mass, static_cast<std::int64_t>(k), part, select(same, weight, vec{}), lanes);
+        left &= ~lanes;
     }
+}
+
+// Room that a pass computes in, in the order in which it lies in the workspace.
+struct Room {
+    Tile tile;
+    double *scores, *quadratic, *mass;
+    Active active;
+
+    Room(const Mixture& m, const Layout& size, double* workspace) : tile(m, size, workspace) {
+        scores = tile.end;
+        quadratic = scores + (m.k + 3) / 4 * 4 * TILE;
+        mass = quadratic + TILE;
+        active.r = mass + m.k * W;
+        active.k = reinterpret_cast<std::int64_t*>(active.r + m.k * W);
+        active.lanes = reinterpret_cast<bits*>(active.k + m.k);
+        active.count = 0;
+        __builtin_memset(mass, 0, sizeof(double) * m.k * W);
+    }
+};
+
+// One vector of rows of a tile whose scores are known, from row v of it on.
+inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, const Rows& rows, std::int64_t start, int v,
+                           int count, const Answers& out, const Sums* sums) {
+    vec top, label;
+    largest(m, room.scores + v, top, label);
+    const int filled = count - v < W ? count - v : W;
+    if (!sums && !out.p && !out.log_density && !out.distance) {
+        for (int i = 0; i < filled; ++i) out.label[start + v + i] = static_cast<std::int64_t>(label[i]);
+        return;
+    }
+    Active& active = room.active;
+    const vec total = exponentials(m, room.scores + v, top, active), share = 1.0 / total;
+    for (std::int64_t a = 0; a < active.count; ++a) store(active.r + a * W, load(active.r + a * W) * share);
+    if (out.p || out.label || out.log_density || out.distance)
+        tell(m, out, start + v, filled, active, top, label, total, load(room.quadratic + v));
+    if (!sums) return;
+    double weight[W] = {};
+    for (int i = 0; i < filled; ++i) weight[i] = rows.w ? rows.w[start + v + i] : 1.0;
+    const Part part{room.tile.rows + v * size.second, room.tile.columns + v, size.second};
+    learn(m, size, *sums, room.mass, part, active, label, load(weight), (1u << filled) - 1u);
 }
 
 }  // namespace
@@ -126,32 +185,17 @@ inline void learn(const Mixture& m, const Layout& size, const Sums& sums, const 
 bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t begin, std::int64_t end,
           const Answers& out, const Sums* sums, double* workspace) {
     const Layout size(m);
-    Tile tile(m, size, workspace);
-    double* scores = tile.end;
-    double* quadratic = scores + (m.k + 3) / 4 * 4 * TILE;
-    Active active{quadratic + TILE, nullptr, 0, {}};
-    active.k = reinterpret_cast<std::int64_t*>(active.r + m.k * W);
-    const bool told = out.p || out.label || out.log_density || out.distance;
+    Room room(m, size, workspace);
     for (std::int64_t start = begin; start < end; start += TILE) {
         const int count = static_cast<int>(end - start < TILE ? end - start : TILE);
-        if (!tile.fill(m, rows, start, count)) return false;
-        score_tile(m, size, packed, tile, scores, quadratic);
-        for (int v = 0; v < count; v += W) {
-            vec top, label, total;
-            softmax(m, scores + v, active, top, label, total);
-            const vec share = 1.0 / total;
-            for (std::int64_t a = 0; a < active.count; ++a)
-                store(active.r + a * W, load(active.r + a * W) * share);
-            const int filled = count - v < W ? count - v : W;
-            if (told) tell(m, out, start + v, filled, active, top, label, total, load(quadratic + v));
-            if (!sums) continue;
-            for (int i = 0; i < W; ++i)
-                active.mass[i] = i >= filled ? 0.0 : rows.w ? rows.w[start + v + i] : 1.0;
-            learn(m, size, *sums, tile.rows + v * size.second, active, label, load(active.mass));
-        }
+        if (!room.tile.fill(m, rows, start, count)) return false;
+        score_tile(m, size, packed, room.tile, room.scores, room.quadratic);
+        for (int v = 0; v < count; v += W) vector_of_rows(m, size, room, rows, start, v, count, out, sums);
         if (sums && m.second == Second::tied)
-            tile.add_pooled(m, size, rows.w ? rows.w + start : nullptr, count, sums->pooled);
+            room.tile.add_pooled(m, size, rows.w ? rows.w + start : nullptr, count, sums->pooled);
     }
+    if (sums)
+        for (std::int64_t k = 0; k < m.k; ++k) sums->mass[k] += sum(load(room.mass + k * W));
     return true;
 }
 

@@ -73,10 +73,10 @@ struct Sums {
     double* pooled;  // tied: (d, Layout::row)
 };
 
-// Rows that go through the loops together, and the responsibility below which a row does not touch a component:
-// e^-40 < 5e-18 of the row's likeliest.
+// Rows that go through the loops together, and the logarithm of the share of the likeliest component's below which
+// a row does not touch a component: e^-37 < 1e-16.
 constexpr int TILE = 32;
-constexpr double NEGLIGIBLE = -40.0;
+constexpr double NEGLIGIBLE = -37.0;
 
 STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7) / 8 * 8; }
 
@@ -98,7 +98,7 @@ struct Layout {
                                                : m.d),
           packed(m.scores == Scores::full ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
                                           : (m.k + 3) / 4 * 4 * (features + 1) + triangle(m.d)),
-          workspace(TILE * (features + second + (m.k + 3) / 4 * 4 + m.k + 12) + 2 * m.k + 64) {}
+          workspace(TILE * (features + second + (m.k + 3) / 4 * 4 + m.k + 2) + 4 * m.k + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

@@ -93,6 +93,42 @@ static inline double largest(vec v) {
     return top;
 }
 
+// A W x W block, its lines `from_stride` apart, turned over its diagonal.
+static inline void transpose(const double* from, std::ptrdiff_t from_stride, double* to, std::ptrdiff_t to_stride) {
+#if defined(__AVX512F__)
+    __m512d v[8], u[8];
+    for (int i = 0; i < 8; ++i) v[i] = _mm512_loadu_pd(from + i * from_stride);
+    for (int i = 0; i < 8; i += 2) {  // pairs of rows: even columns, odd columns
+        u[i] = _mm512_maskz_shuffle_pd(0xff, v[i], v[i + 1], 0x00);
+        u[i + 1] = _mm512_maskz_shuffle_pd(0xff, v[i], v[i + 1], 0xff);
+    }
+    for (int i = 0; i < 8; i += 4)  // fours of rows: column pairs 0 2, 1 3 of 4
+        for (int j = 0; j < 2; ++j) {
+            v[i + j] = _mm512_maskz_shuffle_f64x2(0xff, u[i + j], u[i + 2 + j], 0x88);
+            v[i + 2 + j] = _mm512_maskz_shuffle_f64x2(0xff, u[i + j], u[i + 2 + j], 0xdd);
+        }
+    for (int j = 0; j < 4; ++j) {  // all eight: columns j, j + 4 (and their neighbours 2 on)
+        u[j] = _mm512_maskz_shuffle_f64x2(0xff, v[j], v[4 + j], 0x88);
+        u[4 + j] = _mm512_maskz_shuffle_f64x2(0xff, v[j], v[4 + j], 0xdd);
+    }
+    for (int i = 0; i < 8; ++i) _mm512_storeu_pd(to + i * to_stride, u[i]);
+#elif defined(__AVX2__)
+    __m256d v[4], u[4];
+    for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_pd(from + i * from_stride);
+    for (int i = 0; i < 4; i += 2) {
+        u[i] = _mm256_unpacklo_pd(v[i], v[i + 1]);
+        u[i + 1] = _mm256_unpackhi_pd(v[i], v[i + 1]);
+    }
+    for (int j = 0; j < 2; ++j) {
+        _mm256_storeu_pd(to + j * to_stride, _mm256_permute2f128_pd(u[j], u[2 + j], 0x20));
+        _mm256_storeu_pd(to + (2 + j) * to_stride, _mm256_permute2f128_pd(u[j], u[2 + j], 0x31));
+    }
+#else
+    for (int i = 0; i < W; ++i)
+        for (int j = 0; j < W; ++j) to[j * to_stride + i] = from[i * from_stride + j];
+#endif
+}
+
 // e^x to 2 units in the last place, for x from -700 to 700; less is taken for -700, NaN too.
 //
 // x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it.

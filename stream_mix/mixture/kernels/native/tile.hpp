@@ -43,15 +43,28 @@ struct Tile {
     // y of each row, in both layouts.
     template <class Number>
     void read(const Mixture& m, const Number* x, const Rows& from, int count) {
-        for (std::int64_t j = 0; j < m.d; ++j) {
-            const double origin = m.origin[j], inverse = m.inverse_scale[j], centre = m.centre[j];
-            const Number* value = x + j * from.column_stride;
-            double* column = columns + j * TILE;
-            for (int b = 0; b < count; ++b)
-                column[b] = (static_cast<double>(value[b * from.row_stride]) - origin) * inverse - centre;
-            for (int b = count; b < TILE; ++b) column[b] = 0.0;
-            for (int b = 0; b < count; ++b) rows[b * stride + j] = column[b];
+        for (int b = 0; b < count; ++b) {
+            const Number* value = x + b * from.row_stride;
+            double* row = rows + b * stride;
+            if (from.column_stride == 1)
+                for (std::int64_t j = 0; j < m.d; ++j)
+                    row[j] = (static_cast<double>(value[j]) - m.origin[j]) * m.inverse_scale[j] - m.centre[j];
+            else
+                for (std::int64_t j = 0; j < m.d; ++j)
+                    row[j] = (static_cast<double>(value[j * from.column_stride]) - m.origin[j]) * m.inverse_scale[j] -
+                             m.centre[j];
         }
+        for (int b = count; b < TILE; ++b) __builtin_memset(rows + b * stride, 0, sizeof(double) * m.d);
+        turn(m.d);
+    }
+
+    // columns = the first d numbers of each row.
+    void turn(std::int64_t d) {
+        const std::int64_t whole = d / W * W;
+        for (std::int64_t j = 0; j < whole; j += W)
+            for (int b = 0; b < TILE; b += W) transpose(rows + b * stride + j, stride, columns + j * TILE + b, TILE);
+        for (std::int64_t j = whole; j < d; ++j)
+            for (int b = 0; b < TILE; ++b) columns[j * TILE + b] = rows[b * stride + j];
     }
 
     void square_rows(const Mixture& m, int count) {
