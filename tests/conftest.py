@@ -31,8 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "short")
     # Overrides of the person's own engine must not reach the engines under test, here or in child processes.
+    # What computes may be chosen: STREAM_MIX_KERNELS=baseline scripts/test
     for name in [name for name in os.environ if name.upper().startswith("STREAM_MIX_")]:
-        del os.environ[name]
+        if name not in ("STREAM_MIX_KERNELS", "STREAM_MIX_THREADS"):
+            del os.environ[name]
 
 
 def is_doctest(item: pytest.Item) -> bool:
