@@ -39,7 +39,7 @@ def info(file: Path, folder: Path) -> dict[str, object]:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python)]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(file)], check=True, timeout=100)
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(file)], check=True)
     words = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([python, "-c", words], check=True, capture_output=True, text=True).stdout.strip()
     (Path(site) / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
