@@ -174,7 +174,8 @@ def _calls(call: Callable[[dict], object], rows: list[dict], count: int) -> Call
 
 
 def _affordable(call: Callable[[dict], object], rows: list[dict], budget: float) -> int:
-    """Rows, a multiple of 8, that fit into the budget, by the time of a few; at least those."""
-    few = 8
-    count = min(MOST_CALLS, int(budget / (seconds(_calls(call, rows, few)) / few)))
-    return max(few, count // few * few)
+    """Rows, a power of two, that take about so many seconds: a learner may do its work every tenth row only."""
+    count = 16
+    while count < MOST_CALLS and seconds(_calls(call, rows, count)) < budget / 2:
+        count *= 2
+    return count

@@ -21,7 +21,7 @@ from .timing import alternate, ratio
 GROUP = "partial-fit"
 PEER = "sklearn MiniBatchKMeans"
 BATCH = 1024
-CALLS = 32
+CALLS, QUICK_CALLS = 32, 8
 """In one repetition. After so many rows a start is settled."""
 LEAST = {2: 20.0, 8: 20.0, 32: 8.0}
 
@@ -60,6 +60,7 @@ def records(options: Options) -> Iterator[Record]:
         x = overlapping(d, k, CALLS * BATCH)
         ours = KMeans(n_clusters=k, random_state=0, batch_size=BATCH)
         _pass(ours, x)
+        x = x[: QUICK_CALLS * BATCH] if options.quick else x
         for case in (case for case in CASES if (case.d, case.k) == (d, k)):
             options.say(f"{case.name.work}, {at(d, k)}")
             with machine.threads(machine.counts()[case.cores]):

@@ -56,7 +56,7 @@ def markdown(records: Sequence[Record], limits: dict[str, Limits]) -> str:
     ]
     last = [
         [
-            r.name.work, _figure(r.ours, r.unit), r.name.peer, _figure(r.theirs, r.unit), _times(r),
+            r.name.work, r.name.peer, _figure(r.ours, r.unit), _figure(r.theirs, r.unit), _times(r),
             str(r.target or ""),
         ]
         for r in (by_name[name] for name in single)
@@ -66,7 +66,7 @@ def markdown(records: Sequence[Record], limits: dict[str, Limits]) -> str:
         f"{machine_lines}.",
         "Ours : theirs, **times better**, dense arithmetic as a share of the matrix-product rate:",
         table.markdown(("work", "beside", *COLUMNS, "wanted"), first) if first else "",
-        table.markdown(("work", "ours", "beside", "theirs", "times better", "wanted"), last) if last else "",
+        table.markdown(("work", "beside", "ours", "theirs", "times better", "wanted"), last) if last else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
