@@ -23,13 +23,14 @@ struct Live {
 
     // Moments.
     double* mass;     // [groups][8]
-    double* seen;     // [groups][d][8]
+    double* seen;     // [groups][d][8]; stale where `even`
     double* mean;     // [groups][d][8]
     double* scatter;  // [groups][entries][8]; full: the lower triangle, row by row
     double* shared;   // tied: (d, d), lower triangle in use
 
     // What follows from the moments alone, anew wherever a component changed.
     double* least;        // [groups][8] the smallest `seen` over features that the basis knows; lanes beyond: +inf
+    std::uint8_t* even;   // for each register of lanes: whether they have seen every feature as often as rows, `mass`
     double* sum_seen;     // [groups][8] sum of seen over features (kmeans, spherical)
     double* sum_scatter;  // [groups][8] sum of scatter over features (kmeans, spherical)
 
@@ -65,8 +66,10 @@ struct LiveKernels {
     void (*fold)(Live&, double weight, double fade);
     // The chance that a row drawn from the mixture is likelier than the one in hand, after its score.
     double (*tail)(const Live&);
-    // Computes what follows from the moments.
+    // Computes what follows from the moments, `seen` being whole.
     void (*derive)(Live&);
+    // Makes `seen` whole.
+    void (*spread)(const Live&);
 };
 
 namespace baseline {

@@ -17,6 +17,7 @@ double least_scale(double origin) { return std::fmax(SMALLEST, DIGITS * (std::is
 
 void LiveModel::keep_basis() {
     std::vector<double> new_origin, new_scale;
+    kernels_.spread(s_);
     if (!better_basis(new_origin, new_scale)) return;
     rebase(new_origin, new_scale);
     origin = new_origin;

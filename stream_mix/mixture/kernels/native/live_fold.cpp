@@ -45,16 +45,16 @@ struct Step {
     vec before, seen, delta, between;
 };
 
-static inline Step step_mean(const Live& s, std::int64_t at, std::int64_t f, const Change& change) {
-    Step step{load(s.seen + at), vec{}, vec{}, vec{}};
+static inline Step step_mean(const Live& s, const Seen& seen, std::int64_t at, std::int64_t f, const Change& change) {
+    Step step{seen(f), vec{}, vec{}, vec{}};
     step.seen = faded(step.before, change);
     if (change.touch && s.z[f] == s.z[f]) {
         const vec after = step.seen + change.r, share = change.r / max(after, splat(TINY)), mean = load(s.mean + at);
         step.delta = s.z[f] - mean;
         step.between = step.seen * share;
         store(s.mean + at, mean + share * step.delta);
-        store(s.seen + at, after);
-    } else {
+        if (!seen.even) store(s.seen + at, after);
+    } else if (!seen.even) {
         store(s.seen + at, step.seen);
     }
     return step;
@@ -64,20 +64,20 @@ static inline vec ratio_of(const Step& step, const Change& change) {
     return change.floor ? step.seen / select(step.before > splat(0.0), step.before, splat(1.0)) : change.fade;
 }
 
-static void fold_diag(Live& s, const Lanes& which, const Change& change) {
+static void fold_diag(Live& s, const Lanes& which, const Seen& seen, const Change& change) {
     const std::int64_t base = which.in(s.d);
     for (std::int64_t f = 0; f < s.d; ++f) {
         const std::int64_t at = base + f * LANES;
-        const Step step = step_mean(s, at, f, change);
+        const Step step = step_mean(s, seen, at, f, change);
         store(s.scatter + at, load(s.scatter + at) * ratio_of(step, change) + step.between * step.delta * step.delta);
     }
 }
 
-static void fold_full(Live& s, const Lanes& which, const Change& change) {
+static void fold_full(Live& s, const Lanes& which, const Seen& seen, const Change& change) {
     const std::int64_t base = which.in(s.d);
     double *scatter = s.scatter + which.in(s.entries), *root = s.work;
     for (std::int64_t f = 0; f < s.d; ++f) {
-        const Step step = step_mean(s, base + f * LANES, f, change);
+        const Step step = step_mean(s, seen, base + f * LANES, f, change);
         store(s.step + f * W, sqrt(step.between) * step.delta);
         if (change.floor) store(root + f * W, sqrt(ratio_of(step, change)));
     }
@@ -88,13 +88,6 @@ static void fold_full(Live& s, const Lanes& which, const Change& change) {
             store(scatter, load(scatter) * both + b * load(s.step + j * W));
         }
     }
-}
-
-static double over_components(const Live& s, std::int64_t f) {
-    vec total{};
-    for (std::int64_t first = 0; first < s.groups * LANES; first += W)
-        total += load(s.seen + Lanes(first).in(s.d) + f * LANES);
-    return fold_up(total);
 }
 
 // shared += b b' for the row's part in one component, which stands in lane `lane` of `step`.
@@ -111,17 +104,17 @@ static void add_shared(Live& s, int lane) {
 static void fade_shared(Live& s, const double* before) {
     double* root = s.work;
     for (std::int64_t i = 0; i < s.d; ++i) {
-        const double now = over_components(s, i);
+        const double now = seen_by_all(s, i);
         root[i] = __builtin_sqrt(now / (before[i] > 0.0 ? before[i] : 1.0));
     }
     for (std::int64_t i = 0; i < s.d; ++i)
         for (std::int64_t j = 0; j <= i; ++j) s.shared[i * s.d + j] *= root[i] * root[j];
 }
 
-static void fold_tied(Live& s, const Lanes& which, const Change& change) {
+static void fold_tied(Live& s, const Lanes& which, const Seen& seen, const Change& change) {
     const std::int64_t base = which.in(s.d);
     for (std::int64_t f = 0; f < s.d; ++f) {
-        const Step step = step_mean(s, base + f * LANES, f, change);
+        const Step step = step_mean(s, seen, base + f * LANES, f, change);
         store(s.step + f * W, sqrt(step.between) * step.delta);
     }
     if (!change.touch) return;
@@ -129,39 +122,65 @@ static void fold_tied(Live& s, const Lanes& which, const Change& change) {
         if (change.r[lane] > 0.0) add_shared(s, lane);
 }
 
-static void derive_lanes(Live& s, const Lanes& which) {
+// Makes `seen` of these lanes whole.
+static void spread_lanes(const Live& s, const Lanes& which) {
+    if (!s.even[which.at / W]) return;
+    for (std::int64_t f = 0; f < s.d; ++f) store(s.seen + which.in(s.d) + f * LANES, load(s.mass + which.at));
+}
+
+// `even`: whether the lanes are known to have seen all features alike; else their `seen` is looked at.
+static void derive_lanes(Live& s, const Lanes& which, bool even) {
     const std::int64_t base = which.in(s.d);
     const bool round = s.family == Family::kmeans || s.family == Family::spherical;
-    vec least = splat(__builtin_inf()), seen{}, scatter{};
+    const vec mass = load(s.mass + which.at);
+    vec least = splat(__builtin_inf());
+    if (even) {
+        least = mass;
+    } else {
+        ivec equal = isplat(-1);
+        for (std::int64_t f = 0; f < s.d; ++f) {
+            const vec own = load(s.seen + base + f * LANES);
+            equal &= own == mass;
+            if (s.known[f]) least = min(own, least);
+        }
+        even = bits_of(equal) == ALL;
+    }
+    s.even[which.at / W] = even;
+    store(s.least + which.at, select(real(s, which), least, splat(__builtin_inf())));
+    if (!round) return;
+    vec rows{}, scatter{};
+    const Seen seen(s, which);
     for (std::int64_t f = 0; f < s.d; ++f) {
-        const vec own = load(s.seen + base + f * LANES);
-        if (s.known[f]) least = min(own, least);
-        if (!round) continue;
-        seen += own;
+        rows += seen(f);
         scatter += load(s.scatter + base + f * LANES);
     }
-    store(s.least + which.at, select(real(s, which), least, splat(__builtin_inf())));
-    store(s.sum_seen + which.at, seen);
+    store(s.sum_seen + which.at, rows);
     store(s.sum_scatter + which.at, scatter);
 }
 
 static void fold_lanes(Live& s, const Lanes& which, const Change& change) {
-    // The mass stands even where nothing else moves: it is exact to its last digit then too.
-    store(s.mass + which.at, faded(load(s.mass + which.at), change) + change.r);
-    if (!change.touch && !change.fades) return;
-    if (s.family == Family::tied)
-        fold_tied(s, which, change);
-    else if (s.family == Family::full)
-        fold_full(s, which, change);
-    else
-        fold_diag(s, which, change);
-    derive_lanes(s, which);
+    const vec mass = faded(load(s.mass + which.at), change) + change.r;
+    if (change.touch || change.fades) {
+        if (change.touch && s.n < s.d) {
+            spread_lanes(s, which);
+            s.even[which.at / W] = 0;
+        }
+        const Seen seen(s, which);
+        if (s.family == Family::tied)
+            fold_tied(s, which, seen, change);
+        else if (s.family == Family::full)
+            fold_full(s, which, seen, change);
+        else
+            fold_diag(s, which, seen, change);
+    }
+    store(s.mass + which.at, mass);
+    if (change.touch || change.fades) derive_lanes(s, which, s.even[which.at / W] != 0);
 }
 
 // A memory that fades scales the shared scatter before anything is added to it: two visits of the components.
 static void fade_tied(Live& s, double fade) {
     double* before = s.pooled;
-    for (std::int64_t f = 0; f < s.d; ++f) before[f] = over_components(s, f);
+    for (std::int64_t f = 0; f < s.d; ++f) before[f] = seen_by_all(s, f);
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
         const Lanes which(first);
         Change change = change_of(s, which, 0.0, fade);
@@ -182,7 +201,11 @@ void fold(Live& s, double weight, double fade) {
 }
 
 void derive(Live& s) {
-    for (std::int64_t first = 0; first < s.groups * LANES; first += W) derive_lanes(s, Lanes(first));
+    for (std::int64_t first = 0; first < s.groups * LANES; first += W) derive_lanes(s, Lanes(first), false);
+}
+
+void spread(const Live& s) {
+    for (std::int64_t first = 0; first < s.groups * LANES; first += W) spread_lanes(s, Lanes(first));
 }
 
 bool score(Live& s);
@@ -191,5 +214,5 @@ double tail(const Live& s);
 }  // namespace stream_mix::STREAM_MIX_ISA
 
 namespace stream_mix::STREAM_MIX_ISA {
-const LiveKernels live_kernels{score, fold, tail, derive};
+const LiveKernels live_kernels{score, fold, tail, derive, spread};
 }

@@ -110,10 +110,7 @@ static bool shrinks(const Live& s) { return s.d > 1 && s.correlation > 0.0; }
 // prior_covariance times (sum of scatter + u I) / sqrt(n_i n_j), n = sum of seen + u, as a lower triangle.
 void prepare_full(Live& s) {
     for (std::int64_t i = 0, e = 0; i < s.d; ++i) {
-        vec seen{};
-        for (std::int64_t first = 0; first < s.groups * LANES; first += W)
-            seen += load(s.seen + Lanes(first).in(s.d) + i * LANES);
-        const double rows = fold_up(seen) + UNIT_ROWS;
+        const double rows = seen_by_all(s, i) + UNIT_ROWS;
         s.common[s.d + i] = 1.0 / __builtin_sqrt(rows > TINY ? rows : TINY);
         for (std::int64_t j = 0; j <= i; ++j, ++e) {
             vec total{};
@@ -126,6 +123,7 @@ void prepare_full(Live& s) {
 }
 
 bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+    const Seen seen(s, which);
     const std::int64_t d = s.d, base = which.in(d);
     const double* scatter = s.scatter + which.in(s.entries);
     const vec reg = splat(s.reg_covar), rows = max(load(s.mass + which.at), splat(TINY)), damped = damping(s, rows);
@@ -135,13 +133,13 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
     vec signal{}, noise{};
     for (std::int64_t i = 0; i < d; ++i) {
         const double *own = scatter + triangle(i) * LANES, *prior = s.pooled + triangle(i);
-        const vec n = max(load(s.seen + base + i * LANES) + s.prior_covariance, splat(TINY));
+        const vec n = max(seen(i) + s.prior_covariance, splat(TINY));
         const vec sum = load(own + i * LANES) + prior[i] + reg * n;
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         store(s.step + i * W, scale);
         precision.times(inverse * inverse);
-        const vec mean = unseen ? mean_of(s, which, i) : load(s.mean + base + i * LANES);
+        const vec mean = unseen ? mean_of(s, which, seen, i) : load(s.mean + base + i * LANES);
         store(y + i * W, (s.z[i] - mean) * inverse);
         double* row = row_of(s.work, i);
         for (std::int64_t j = 0; j < i; ++j) {
@@ -173,10 +171,7 @@ bool prepare_tied(Live& s, vec& log_precision) {
     Product precision, pivots;
     ivec sound = isplat(-1);
     for (std::int64_t i = 0; i < d; ++i) {
-        vec seen{};
-        for (std::int64_t first = 0; first < s.groups * LANES; first += W)
-            seen += load(s.seen + Lanes(first).in(d) + i * LANES);
-        const vec n = max(splat(fold_up(seen) + unit), splat(TINY));
+        const vec n = max(splat(seen_by_all(s, i) + unit), splat(TINY));
         const vec sum = s.shared[i * d + i] + unit + s.reg_covar * n;
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
@@ -201,9 +196,10 @@ bool prepare_tied(Live& s, vec& log_precision) {
 
 // The row in hand about the first component's mean, solved for: a in `pooled`, |a|^2 / 2 in `offset`.
 static void centre_row(Live& s, bool unseen) {
+    const Seen seen(s, Lanes(0));
     double* y = row_of(s.work, s.d);
     for (std::int64_t i = 0; i < s.d; ++i) {
-        const vec mean = unseen ? mean_of(s, Lanes(0), i) : load(s.mean + i * LANES);
+        const vec mean = unseen ? mean_of(s, Lanes(0), seen, i) : load(s.mean + i * LANES);
         s.common[s.d + i] = mean[0];
         store(y + i * W, splat(s.z[i] - mean[0]) * load(s.step + i * W));
     }
@@ -220,10 +216,11 @@ static void centre_row(Live& s, bool unseen) {
 // out, the same for all components, would take the digits of what tells them apart.
 vec tied_distance(Live& s, const Lanes& which, bool unseen) {
     if (which.at == 0) centre_row(s, unseen);
+    const Seen seen(s, which);
     const double* mean = s.mean + which.in(s.d);
     double* y = row_of(s.work, s.d);
     for (std::int64_t i = 0; i < s.d; ++i) {
-        const vec own = unseen ? mean_of(s, which, i) : load(mean + i * LANES);
+        const vec own = unseen ? mean_of(s, which, seen, i) : load(mean + i * LANES);
         store(y + i * W, (own - s.common[s.d + i]) * load(s.step + i * W));
     }
     solve(s.work, s.d);

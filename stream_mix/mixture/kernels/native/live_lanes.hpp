@@ -59,16 +59,44 @@ struct Product {
         m = mantissa(m, exponent);
         e += exponent;
     }
+    // Multiplied by a / b.
+    void over(Product a, Product b) {
+        a.normal();
+        b.normal();
+        m *= a.m / b.m;
+        e += a.e - b.e;
+    }
     vec log() {
         normal();
         return STREAM_MIX_ISA::log(m, e);
     }
 };
 
+// How much of each feature these lanes have seen.
+struct Seen {
+    const double* at;
+    std::int64_t stride;
+    bool even;
+    Seen(const Live& s, const Lanes& which)
+        : at(s.mass + which.at), stride(0), even(s.even[which.at / W] != 0) {
+        if (even) return;
+        at = s.seen + which.in(s.d);
+        stride = LANES;
+    }
+    vec operator()(std::int64_t feature) const { return load(at + feature * stride); }
+};
+
 // The means of these lanes in one feature: components that have not seen it take the mean of those that have.
-static inline vec mean_of(const Live& s, const Lanes& which, std::int64_t feature) {
-    const std::int64_t at = which.in(s.d) + feature * LANES;
-    return select(load(s.seen + at) > splat(0.0), load(s.mean + at), splat(s.common[feature]));
+static inline vec mean_of(const Live& s, const Lanes& which, const Seen& seen, std::int64_t feature) {
+    const vec mean = load(s.mean + which.in(s.d) + feature * LANES);
+    return select(seen(feature) > splat(0.0), mean, splat(s.common[feature]));
+}
+
+// The sum over components of what they have seen of a feature.
+static inline double seen_by_all(const Live& s, std::int64_t feature) {
+    vec total{};
+    for (std::int64_t first = 0; first < s.groups * LANES; first += W) total += Seen(s, Lanes(first))(feature);
+    return fold_up(total);
 }
 
 // Covariances with correlations, in live_full.cpp: what all lanes share, then for a register of components the

@@ -35,7 +35,8 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
       half_life_(start.half_life),
       log_scale_(start.d),
       known_(start.d),
-      observed_(start.d) {
+      observed_(start.d),
+      even_((start.k + LANES - 1) / LANES * LANES) {
     s_.family = start.family;
     s_.hard = start.hard;
     s_.d = start.d;
@@ -78,6 +79,7 @@ void LiveModel::place(const LiveStart& start) {
     }
     s_.known = known_.data();
     s_.observed = observed_.data();
+    s_.even = even_.data();
 }
 
 void LiveModel::import(const LiveStart& start) {
@@ -99,6 +101,7 @@ void LiveModel::import(const LiveStart& start) {
 }
 
 void LiveModel::moments(double* mass, double* seen, double* mean, double* scatter) const {
+    kernels_.spread(s_);
     const std::int64_t d = s_.d;
     for (std::int64_t k = 0; k < s_.k; ++k) {
         mass[k] = s_.mass[k];

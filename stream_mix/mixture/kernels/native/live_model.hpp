@@ -91,6 +91,7 @@ private:
     std::vector<double> log_scale_;
     std::vector<std::uint8_t> known_;
     std::vector<std::int32_t> observed_;
+    std::vector<std::uint8_t> even_;
     std::vector<double> numbers_;  // all arrays of doubles of `s_`
 };
 

@@ -15,17 +15,21 @@ static double over_components(const Live& s, const double* numbers, std::int64_t
 
 static double at_least(double value, double least) { return value > least ? value : least; }
 
+static bool all_even(const Live& s) {
+    bool even = true;
+    for (std::int64_t first = 0; first < s.groups * LANES; first += W) even &= s.even[first / W] != 0;
+    return even;
+}
+
 // prior_covariance times (sum of scatter + u) / (sum of seen + u) for each observed feature.
 static void prepare_diag(Live& s) {
+    const bool even = all_even(s);
+    double seen = over_components(s, s.mass, 1, 0);
     for (std::int64_t i = 0; i < s.n; ++i) {
         const std::int64_t f = s.observed[i];
-        vec scatter{}, seen{};
-        for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
-            const std::int64_t at = Lanes(first).in(s.d) + f * LANES;
-            scatter += load(s.scatter + at);
-            seen += load(s.seen + at);
-        }
-        s.pooled[f] = s.prior_covariance * (fold_up(scatter) + UNIT_ROWS) / at_least(fold_up(seen) + UNIT_ROWS, TINY);
+        if (!even) seen = seen_by_all(s, f);
+        const double scatter = over_components(s, s.scatter, s.d, f);
+        s.pooled[f] = s.prior_covariance * (scatter + UNIT_ROWS) / at_least(seen + UNIT_ROWS, TINY);
     }
 }
 
@@ -45,9 +49,9 @@ static bool prepare_common(Live& s) {
         const std::int64_t f = s.observed[i];
         vec total{}, seen{};
         for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
-            const std::int64_t at = Lanes(first).in(s.d) + f * LANES;
-            seen += load(s.seen + at);
-            total += load(s.seen + at) * load(s.mean + at);
+            const vec rows = Seen(s, Lanes(first))(f);
+            seen += rows;
+            total += rows * load(s.mean + Lanes(first).in(s.d) + f * LANES);
         }
         const double rows = fold_up(seen);
         s.common[f] = fold_up(total) / (rows > 0.0 ? rows : 1.0);
@@ -59,11 +63,12 @@ static bool prepare_common(Live& s) {
 template <bool Unseen>
 static vec round_distance(const Live& s, const Lanes& which) {
     const double* mean = s.mean + which.in(s.d);
+    const Seen seen(s, which);
     vec even{}, odd{};
     std::int64_t i = 0;
     const auto delta = [&](std::int64_t at) {
         const std::int64_t f = s.observed[at];
-        return s.z[f] - (Unseen ? mean_of(s, which, f) : load(mean + f * LANES));
+        return s.z[f] - (Unseen ? mean_of(s, which, seen, f) : load(mean + f * LANES));
     };
     for (; i + 2 <= s.n; i += 2) {
         const vec a = delta(i), b = delta(i + 1);
@@ -82,14 +87,15 @@ static vec round_distance(const Live& s, const Lanes& which) {
 // + c pooled + reg_covar n).
 template <bool Unseen>
 static vec diag_distance(const Live& s, const Lanes& which, Product& precision, ivec& sound) {
+    const Seen seen(s, which);
     const std::int64_t base = which.in(s.d);
     const vec reg = splat(s.reg_covar), c = splat(s.prior_covariance), tiny = splat(TINY);
     vec distance{}, low = splat(1.0), high = splat(1.0);
     for (std::int64_t i = 0; i < s.n; ++i) {
         const std::int64_t f = s.observed[i], at = base + f * LANES;
-        const vec rows = max(load(s.seen + at) + c, tiny);
+        const vec rows = max(seen(f) + c, tiny);
         const vec inverse = rows / (load(s.scatter + at) + s.pooled[f] + reg * rows);
-        const vec delta = s.z[f] - (Unseen ? mean_of(s, which, f) : load(s.mean + at));
+        const vec delta = s.z[f] - (Unseen ? mean_of(s, which, seen, f) : load(s.mean + at));
         distance += delta * delta * inverse;
         low = min(inverse, low);
         high = max(inverse, high);
@@ -98,6 +104,42 @@ static vec diag_distance(const Live& s, const Lanes& which, Product& precision, 
     }
     sound = (low > splat(1.0 / LARGEST)) & (high < splat(LARGEST));
     return distance;
+}
+
+// The same where n is one number a component, two features to a division: a / u + b / v = (a v + b u) / (u v).
+static vec even_distance(const Live& s, const Lanes& which, Product& precision, ivec& sound) {
+    const double *scatter = s.scatter + which.in(s.d), *mean = s.mean + which.in(s.d);
+    const vec rows = max(load(s.mass + which.at) + s.prior_covariance, splat(TINY)), reg = s.reg_covar * rows;
+    vec sum{}, low = splat(1.0), high = splat(1.0), exponent;
+    const vec factor = mantissa(rows, exponent), square = factor * factor;
+    Product spread, power;  // of u v, of n^2
+    std::int64_t i = 0;
+    for (; i + 2 <= s.n; i += 2) {
+        const std::int64_t f = s.observed[i], g = s.observed[i + 1];
+        const vec u = load(scatter + f * LANES) + s.pooled[f] + reg, v = load(scatter + g * LANES) + s.pooled[g] + reg;
+        const vec a = s.z[f] - load(mean + f * LANES), b = s.z[g] - load(mean + g * LANES), both = u * v;
+        sum += (a * a * v + b * b * u) / both;
+        low = min(both, low);
+        high = max(both, high);
+        spread.times(both);
+        power.m *= square;
+        if ((i & 511) != 510) continue;
+        spread.normal();
+        power.normal();
+    }
+    if (i < s.n) {
+        const std::int64_t f = s.observed[i];
+        const vec u = load(scatter + f * LANES) + s.pooled[f] + reg, a = s.z[f] - load(mean + f * LANES);
+        sum += a * a / u;
+        low = min(u, low);
+        high = max(u, high);
+        spread.times(u);
+        power.m *= factor;
+    }
+    sound = (low > splat(1.0 / LARGEST)) & (high < splat(LARGEST));
+    power.e += static_cast<double>(s.n) * exponent;
+    precision.over(power, spread);
+    return sum * rows;
 }
 
 // Fills in a register of scores from twice the peak without the normal constant, and the squared distance.
@@ -179,10 +221,15 @@ static bool score_shaped(Live& s) {
         ivec usable = isplat(-1);
         vec distance, both;
         if (s.family == Family::diag) {
+            const bool paired = !Unseen && s.even[which.at / W];
             Product precision;
+            if (paired) distance = even_distance(s, which, precision, usable);
+            if (!paired || bits_of(real(s, which) & ~usable)) {
+                precision = Product();
+                distance = diag_distance<Unseen>(s, which, precision, usable);
+            }
             precision.times(weight);
             precision.times(weight);
-            distance = diag_distance<Unseen>(s, which, precision, usable);
             both = precision.log();
         } else if (s.family == Family::full) {
             vec log_precision;
