@@ -1,8 +1,10 @@
 # The extension module; see native/module.cpp.
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..arrays import Array
+from ..arrays import Array, Ints
+
+Lists: TypeAlias = tuple[Ints, Ints, Ints, float]
 
 def implementations() -> list[str]: ...
 def first_beyond(x: Array, most: float) -> int: ...
@@ -22,9 +24,10 @@ class Mixture:
         precision: float,
         peak: Array,
     ) -> None: ...
-    def posterior(self, x: Array, threads: int) -> tuple[Any, ...] | None: ...
+    def label(self, x: Array, threads: int) -> Ints | None: ...
+    def posterior(self, x: Array, lists: Lists | None, threads: int) -> tuple[Any, ...] | None: ...
     def accumulate(
-        self, x: Array, w: Array | None, hard: bool, tell: bool, threads: int
+        self, x: Array, w: Array | None, hard: bool, tell: bool, lists: Lists | None, threads: int
     ) -> tuple[Any, ...] | None: ...
 
 class Folder:

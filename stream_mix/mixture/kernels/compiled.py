@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 from ..basis import Basis
-from . import _native, threads
+from . import _native, shortlist, threads
 from .answers import Sums, Told
 from .natural import Natural
 
@@ -32,7 +32,8 @@ class Compiled:
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """As `reference.posterior`."""
-        said = self._packed(natural, basis).posterior(x, threads.count())
+        lists = self._lists(x, natural, basis)
+        said = self._packed(natural, basis).posterior(x, lists, threads.count())
         return None if said is None else Told(*said)
 
     def accumulate(
@@ -45,12 +46,47 @@ class Compiled:
         basis: Basis | None = None,
     ) -> Sums | None:
         """As `reference.accumulate`."""
-        found = self._packed(natural, basis).accumulate(x, w, hard, tell, threads.count())
+        lists = self._lists(x, natural, basis)
+        found = self._packed(natural, basis).accumulate(x, w, hard, tell, lists, threads.count())
         if found is None:
             return None
         mass, first, second, log_density, said = found
         told = None if said is None else Told(said[0], said[1], log_density, said[2])
         return Sums(natural.origin, mass, first, second, log_density, told)
+
+    def _lists(self, x: Array, natural: Natural, basis: Basis | None) -> _native.Lists | None:
+        """Short lists of components for the rows, where there are so many that lists are worth while and
+        cost next to nothing in log-likelihood; None: all components for all rows."""
+        few = natural.k < shortlist.LEAST_COMPONENTS or len(x) < shortlist.ROWS_A_COMPONENT * natural.k
+        if few or not shortlist.allowed():
+            return None
+        sample = np.ascontiguousarray(x[:: -(-len(x) // shortlist.SAMPLE)])
+        packed = self._packed(natural, basis)
+        reach = shortlist.plausible(natural.d)
+        dense = packed.accumulate(sample, None, False, False, None, threads.count())
+        if dense is None:
+            return None
+        centres = shortlist.centres_of(natural, self._nearest)
+        leaves = self._packed(*shortlist.leaf_mixture(natural, centres, basis))
+        leaf = leaves.label(sample, threads.count())
+        for found in shortlist.shortlists(natural, centres):
+            short = packed.accumulate(
+                sample, None, False, False, (leaf, found.offset, found.members, reach), threads.count()
+            )
+            assert short is not None
+            loss = float(np.abs(dense[3] - short[3]).sum() / np.abs(dense[3]).sum())
+            if loss <= shortlist.MOST_LOST:
+                of_all = leaves.label(x, threads.count())
+                if of_all is None:
+                    return None
+                shortlist.record(shortlist.Truncation(found.share, loss))
+                return of_all, found.offset, found.members, reach
+        return None
+
+    def _nearest(self, leaves: Natural, basis: Basis, points: Array) -> Ints:
+        label = self._packed(leaves, basis).label(points, threads.count())
+        assert label is not None
+        return label
 
     def first_beyond(self, x: Array, most: float) -> int:
         """As `reference.first_beyond`."""

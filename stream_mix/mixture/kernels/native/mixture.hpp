@@ -39,6 +39,7 @@ class PackedMixture {
     std::int64_t k() const { return mixture_.k; }
     std::int64_t d() const { return mixture_.d; }
 
+    const Isa& isa() const { return isa_; }
     bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
         return run_pass(isa_, mixture_, packed_.get(), rows, answers, sums, threads);
     }

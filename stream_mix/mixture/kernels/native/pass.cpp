@@ -140,6 +140,16 @@ inline void learn(const Mixture& m, const Layout& size, const Sums& sums, double
     }
 }
 
+// The rows, among those of `filled`, that are not out of the mixture's reach.
+inline bits reached(const Mixture& m, vec top, vec label, bits filled) {
+    bits near = 0;
+    for (bits left = filled; left; left &= left - 1) {
+        const int i = __builtin_ctz(left);
+        if (2.0 * (m.peak[static_cast<std::int64_t>(label[i])] - top[i]) <= m.reach) near |= 1u << i;
+    }
+    return near;
+}
+
 // Room that a pass computes in, in the order in which it lies in the workspace.
 struct Room {
     Tile tile;
@@ -169,15 +179,20 @@ inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, con
         return;
     }
     Active& active = room.active;
+    const vec quadratic = load(room.quadratic + v);
+    const bits all = (1u << filled) - 1u, near = m.reach > 0.0 ? reached(m, top + quadratic, label, all) : all;
     const vec total = exponentials(m, room.scores + v, top, active), share = 1.0 / total;
     for (std::int64_t a = 0; a < active.count; ++a) store(active.r + a * W, load(active.r + a * W) * share);
     if (out.p || out.label || out.log_density || out.distance)
-        tell(m, out, start + v, filled, active, top, label, total, load(room.quadratic + v));
+        tell(m, out, start + v, filled, active, top, label, total, quadratic);
+    if (near != all)
+        for (int i = 0; i < filled; ++i)
+            if (!(near >> i & 1u)) out.label[start + v + i] = -1;
     if (!sums) return;
     double weight[W] = {};
     for (int i = 0; i < filled; ++i) weight[i] = rows.w ? rows.w[start + v + i] : 1.0;
     const Part part{room.tile.rows + v * size.second, room.tile.columns + v, size.second};
-    learn(m, size, *sums, room.mass, part, active, label, load(weight), (1u << filled) - 1u);
+    learn(m, size, *sums, room.mass, part, active, label, load(weight), near);
 }
 
 }  // namespace
