@@ -2,7 +2,8 @@
 //
 // The work is done on correlations: C = D R D with D = diag(sqrt(C_ii)). Then |L^-1 (z - m)| = |L_R^-1 D^-1 (z - m)|
 // and det C = det R prod C_ii. `work` holds the lower triangle of R, row by row, later its Cholesky factor with the
-// inverses of the diagonal on the diagonal, and as row d the right-hand side, later the solution.
+// inverses of the diagonal on the diagonal, and below it the right-hand side, later the solution. Where features of the
+// row are missing, it is first cut down to the others: the marginal of a Gaussian is a Gaussian.
 #include "live_lanes.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
@@ -86,6 +87,17 @@ static ivec factor(double* work, std::int64_t d, vec keep, Product& pivots) {
     return least > splat(LEAST_PIVOT);
 }
 
+// Keeps of the correlations (d, d) in `work`, and of row d, the n observed features. Nothing moves up past what is
+// still to be read: feature `observed[a]` is number a or later.
+static void cut_down(const Live& s) {
+    if (s.n == s.d) return;
+    for (std::int64_t a = 0; a <= s.n; ++a) {
+        const double* from = row_of(s.work, a < s.n ? s.observed[a] : s.d);
+        double* to = row_of(s.work, a);
+        for (std::int64_t b = 0; b < (a < s.n ? a + 1 : s.n); ++b) store(to + b * W, load(from + s.observed[b] * W));
+    }
+}
+
 // Solves L y = row d of `work`, in place.
 static void solve(double* work, std::int64_t d) {
     std::int64_t j = 0;
@@ -138,7 +150,7 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         store(s.step + i * W, scale);
-        precision.times(inverse * inverse);
+        if (s.z[i] == s.z[i]) precision.times(inverse * inverse);
         const vec mean = unseen ? mean_of(s, which, seen, i) : load(s.mean + base + i * LANES);
         store(y + i * W, (s.z[i] - mean) * inverse);
         double* row = row_of(s.work, i);
@@ -152,10 +164,12 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         if ((i & 511) == 511) precision.normal();
     }
     const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
-    sound &= factor(s.work, d, keep, pivots);
-    solve(s.work, d);
+    cut_down(s);
+    sound &= factor(s.work, s.n, keep, pivots);
+    solve(s.work, s.n);
+    y = row_of(s.work, s.n);
     distance = vec{};
-    for (std::int64_t i = 0; i < d; ++i) distance += load(y + i * W) * load(y + i * W);
+    for (std::int64_t i = 0; i < s.n; ++i) distance += load(y + i * W) * load(y + i * W);
     log_precision = precision.log() - pivots.log();
     return !bits_of(real(s, which) & ~sound);
 }
@@ -177,7 +191,7 @@ bool prepare_tied(Live& s, vec& log_precision) {
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         s.pooled[i] = scale[0];
         store(s.step + i * W, inverse);
-        precision.times(inverse * inverse);
+        if (s.z[i] == s.z[i]) precision.times(inverse * inverse);
         double* row = row_of(s.work, i);
         for (std::int64_t j = 0; j < i; ++j) {
             const vec r = splat(s.shared[i * d + j] * s.pooled[i] * s.pooled[j]), r2 = r * r;
@@ -189,7 +203,8 @@ bool prepare_tied(Live& s, vec& log_precision) {
         if ((i & 511) == 511) precision.normal();
     }
     const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
-    sound &= factor(s.work, d, keep, pivots);
+    cut_down(s);
+    sound &= factor(s.work, s.n, keep, pivots);
     log_precision = precision.log() - pivots.log();
     return bits_of(sound) == ALL;
 }
@@ -197,15 +212,16 @@ bool prepare_tied(Live& s, vec& log_precision) {
 // The row in hand about the first component's mean, solved for: a in `pooled`, |a|^2 / 2 in `offset`.
 static void centre_row(Live& s, bool unseen) {
     const Seen seen(s, Lanes(0));
-    double* y = row_of(s.work, s.d);
-    for (std::int64_t i = 0; i < s.d; ++i) {
-        const vec mean = unseen ? mean_of(s, Lanes(0), seen, i) : load(s.mean + i * LANES);
-        s.common[s.d + i] = mean[0];
-        store(y + i * W, splat(s.z[i] - mean[0]) * load(s.step + i * W));
+    double* y = row_of(s.work, s.n);
+    for (std::int64_t i = 0; i < s.n; ++i) {
+        const std::int64_t f = s.observed[i];
+        const vec mean = unseen ? mean_of(s, Lanes(0), seen, f) : load(s.mean + f * LANES);
+        s.common[s.d + f] = mean[0];
+        store(y + i * W, splat(s.z[f] - mean[0]) * load(s.step + f * W));
     }
-    solve(s.work, s.d);
+    solve(s.work, s.n);
     s.offset = 0.0;
-    for (std::int64_t i = 0; i < s.d; ++i) {
+    for (std::int64_t i = 0; i < s.n; ++i) {
         const double a = load(y + i * W)[0];
         s.pooled[i] = a;
         s.offset += 0.5 * a * a;
@@ -218,14 +234,15 @@ vec tied_distance(Live& s, const Lanes& which, bool unseen) {
     if (which.at == 0) centre_row(s, unseen);
     const Seen seen(s, which);
     const double* mean = s.mean + which.in(s.d);
-    double* y = row_of(s.work, s.d);
-    for (std::int64_t i = 0; i < s.d; ++i) {
-        const vec own = unseen ? mean_of(s, which, seen, i) : load(mean + i * LANES);
-        store(y + i * W, (own - s.common[s.d + i]) * load(s.step + i * W));
+    double* y = row_of(s.work, s.n);
+    for (std::int64_t i = 0; i < s.n; ++i) {
+        const std::int64_t f = s.observed[i];
+        const vec own = unseen ? mean_of(s, which, seen, f) : load(mean + f * LANES);
+        store(y + i * W, (own - s.common[s.d + f]) * load(s.step + f * W));
     }
-    solve(s.work, s.d);
+    solve(s.work, s.n);
     vec distance{};
-    for (std::int64_t i = 0; i < s.d; ++i) {
+    for (std::int64_t i = 0; i < s.n; ++i) {
         const vec b = load(y + i * W);
         distance += b * (b - 2.0 * s.pooled[i]);
     }

@@ -157,7 +157,7 @@ bool LiveModel::take(const double* x, bool learning) {
     }
     s_.n = n;
     const bool correlated = s_.family == Family::full || s_.family == Family::tied;
-    return within && !(correlated && n < s_.d) && !(learning && n == 0);
+    return within && !(learning && (n == 0 || (correlated && n < s_.d)));
 }
 
 double LiveModel::log_density() const {
