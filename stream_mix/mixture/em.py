@@ -1,9 +1,10 @@
 """The two halves of EM on rows that may have holes: responsibilities, and the moments under them.
 
-Rows without missing values go straight to the kernels. Others are grouped by which features they have; within
-a group the mixture of those features is an ordinary mixture again, and what is missing enters the moments by
-its conditional mean and covariance given what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani &
-Jordan 1994). Leaving the covariance out would shrink variances.
+Rows without missing values go straight to the kernels, and those of diagonal components in any case: there a
+missing value is left out. Others are grouped by which features they have; within a group the mixture of those
+features is an ordinary mixture again, and what is missing enters the moments by its conditional mean and
+covariance given what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani & Jordan 1994). Leaving the
+covariance out would shrink variances.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def outlier(parameters: Parameters, z: Array, log_density: Array) -> Array:
     """
     if not has_missing(z):
         return _likelier(parameters.natural, log_density)
+    if parameters.family.scatter == "diag":
+        return _likelier_of_holes(parameters.natural, ~np.isnan(z), log_density)
     out = np.empty(len(z))
     for observed, rows in patterns(z):
         out[rows] = _likelier(parameters.marginal(observed), log_density[rows])
@@ -85,6 +88,19 @@ def _likelier(natural: Natural, log_density: Array) -> Array:
     for start in range(0, len(out), size):
         drop = natural.peak[:, None] - log_density[start : start + size]
         out[start : start + size] = natural.weights @ chi_square_cdf(2.0 * np.maximum(drop, 0.0), natural.d)
+    return np.clip(out, 0.0, 1.0, out=out)
+
+
+def _likelier_of_holes(natural: Natural, observed: Bools, log_density: Array) -> Array:
+    """The same for diagonal components and rows that have the features `observed` (n, d)."""
+    out = np.empty(len(log_density))
+    log_weights = np.log(natural.weights)
+    size = max(64, _TAIL_NUMBERS // natural.k)
+    for start in range(0, len(out), size):
+        some = slice(start, start + size)
+        drop = log_weights + observed[some] @ natural.heights.T - log_density[some, None]
+        degrees = observed[some].sum(axis=1)
+        out[some] = chi_square_cdf(2.0 * np.maximum(drop, 0.0), degrees) @ natural.weights
     return np.clip(out, 0.0, 1.0, out=out)
 
 
@@ -127,7 +143,7 @@ def batch_moments(
         weights = None if w is None else w[rows]
         sums = _whole(accumulate(_part(z, observed, rows), weights, parameters.marginal(observed), hard))
         log_density[rows] = sums.log_density
-        moments = moments.add(_lifted(centred(blank, sums, len(rows)), blank, observed, parameters, known))
+        moments = moments.add(_imputed(centred(blank, sums, len(rows)), blank, observed, parameters, known))
     return replace(moments, rows=len(z)), log_density
 
 
@@ -172,44 +188,30 @@ def centred(blank: Moments, sums: Sums, rows: int) -> Moments:
     if not present.all():
         mass, first = np.where(present, mass, 0.0), np.where(present[:, None], first, 0.0)
     divisor = np.where(present, mass, 1.0)[:, None]
-    mean = sums.origin + first / divisor
-    if not present.all():
-        mean[~present] = 0.0
+    seen = np.repeat(mass[:, None], first.shape[1], axis=1)
+    if sums.seen is not None:
+        # Within a diagonal component a missing value tells nothing that is not known: it is left out, which
+        # solves its M-step exactly.
+        seen = np.where(present[:, None] & (sums.seen > _NO_MASS), sums.seen, 0.0)
+        divisor = np.where(seen > 0, seen, 1.0)
+        first = np.where(seen > 0, first, 0.0)
+    mean = np.where(seen > 0, sums.origin + first / divisor, 0.0)
     scatter = sums.second - blank.shape_of_scatter.between(first / np.sqrt(divisor))
     if blank.kind == "diag":
         np.maximum(scatter, 0.0, out=scatter)
-    seen = np.repeat(mass[:, None], mean.shape[1], axis=1)
     return Moments(blank.kind, blank.basis, blank.lineage, mass, seen, mean, scatter, rows)
 
 
-def _lifted(
+def _imputed(
     part: Moments, blank: Moments, observed: Bools, parameters: Parameters, known: Array | None
 ) -> Moments:
-    """Moments of the observed features (d,) alone as moments of all features."""
-    if blank.kind != "diag":
-        return _impute(blank, part.mass, part.mean, part.scatter, observed, parameters, known)
-    # Within a diagonal component a missing value tells nothing that is not known: it is left out, which
-    # solves its M-step exactly.
-    mean, scatter = blank.mean.copy(), blank.scatter.copy()
-    mean[:, observed], scatter[:, observed] = part.mean, part.scatter
-    return replace(blank, mass=part.mass, seen=part.mass[:, None] * observed, mean=mean, scatter=scatter)
-
-
-def _impute(
-    blank: Moments,
-    mass: Array,
-    mean: Array,
-    scatter: Array,
-    observed: Bools,
-    parameters: Parameters,
-    known: Array | None,
-) -> Moments:
-    """Lifts moments of the observed features o to all, with the conditional mean and covariance of the
-    missing ones m.
+    """Moments of the observed features o alone as moments of all, with the conditional mean and covariance of
+    the missing ones m.
 
     mean_m = mu_m + A (mean_o - mu_o),   S_mo = A S_oo,   S_mm = A S_oo A' + mass C
     with A = Sigma_mo Sigma_oo^-1 and C = Sigma_mm - A Sigma_om
     """
+    mass, mean, scatter = part.mass, part.mean, part.scatter
     o, m = np.flatnonzero(observed), np.flatnonzero(~observed)
     sigma = parameters.dense
     tied = blank.kind == "tied"

@@ -212,7 +212,7 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
     if sums is None:
         return *batch_moments(model.parameters, z, w, basis, lineage, model.known, hard), None
     blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
-    return centred(blank, sums, len(z)), sums.log_density, sums.told
+    return centred(blank, sums, len(z)), sums.log_density, None if sums.seen is not None else sums.told
 
 
 def _weights(model: Model, rows: Rows, now: float) -> Array | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, Ints
+from .natural import Natural
 
 
 def has_missing(x: Array) -> bool:
@@ -33,6 +34,13 @@ class Told:
         """Room for n rows and k components."""
         return cls(np.empty((n, k)), np.empty(n, dtype=np.int64), np.empty(n), np.empty(n))
 
+    @classmethod
+    def of_holes(cls, p: Array, label: Ints, log_density: Array, x: Array, natural: Natural) -> Told:
+        """With the distances of rows x (n, d) over the features that they have, kind being `diag`."""
+        peak = np.log(natural.weights)[label] + (~np.isnan(x) * natural.heights[label]).sum(axis=1)
+        top = log_density + np.log(np.take_along_axis(p, label[:, None], axis=1)[:, 0])
+        return cls(p, label, log_density, np.maximum(2.0 * (peak - top), 0.0))
+
     def block(self, rows: slice, p: Array, top: Array, log_density: Array, peak: Array) -> None:
         """Fills in a block of rows, from responsibilities (k, b) and each row's largest score (b,)."""
         self.p[rows] = p.T
@@ -44,7 +52,10 @@ class Told:
 @dataclass(frozen=True, eq=False)
 class Sums:
     """Raw sums about `origin` under the responsibilities: mass (k,), first (k, d), second by kind, log
-    density (n,) of each row; with `told`, where it was asked for, what the E-step said of them."""
+    density (n,) of each row; with `told`, where it was asked for, what the E-step said of them.
+
+    Where values are missing, `seen` (k, d) is the mass that each feature was observed with.
+    """
 
     origin: Array
     mass: Array
@@ -52,3 +63,4 @@ class Sums:
     second: Array
     log_density: Array
     told: Told | None = None
+    seen: Array | None = None

@@ -34,6 +34,9 @@ class Compiled:
         """As `reference.posterior`."""
         lists = self._lists(x, natural, basis)
         said = self._packed(natural, basis).posterior(x, lists, threads.count())
+        if said is None and natural.kind == "diag":
+            p, label, log_density, _ = self._holes(natural, basis).posterior(x, None, threads.count())
+            return Told.of_holes(p, label, log_density, x, natural)
         return None if said is None else Told(*said)
 
     def accumulate(
@@ -48,11 +51,23 @@ class Compiled:
         """As `reference.accumulate`."""
         lists = self._lists(x, natural, basis)
         found = self._packed(natural, basis).accumulate(x, w, hard, tell, lists, threads.count())
+        if found is None and natural.kind == "diag":
+            found = self._holes(natural, basis).accumulate(x, w, hard, tell, None, threads.count())
         if found is None:
             return None
-        mass, first, second, log_density, said = found
-        told = None if said is None else Told(said[0], said[1], log_density, said[2])
-        return Sums(natural.origin, mass, first, second, log_density, told)
+        mass, first, second, log_density, said, seen = found
+        told = None
+        if said is not None:
+            p, label, distance = said
+            told = Told(p, label, log_density, distance)
+            if seen is not None:
+                told = Told.of_holes(p, label, log_density, x, natural)
+        return Sums(natural.origin, mass, first, second, log_density, told, seen)
+
+    def _holes(self, natural: Natural, basis: Basis | None) -> _native.Mixture:
+        return _mixture(
+            self.name, natural, basis, scores="diag", theta=natural.theta_of_holes, holes=True
+        )
 
     def _lists(self, x: Array, natural: Natural, basis: Basis | None) -> _native.Lists | None:
         """Short lists of components for the rows, where there are so many that lists are worth while and
@@ -111,33 +126,45 @@ def implementations() -> list[str]:
 
 
 def _pack(isa: str, natural: Natural, basis: Basis | None) -> _native.Mixture:
+    d, theta = natural.d, natural.theta if natural.kind != "full" else _NONE
+    if natural.kind == "full":
+        means = np.matmul(natural.whiten, natural.means[:, :, None])[:, :, 0]
+        whiten, theta = natural.whiten[:, *np.tril_indices(d)], np.column_stack([natural.peak, means])
+        return _mixture(isa, natural, basis, scores="full", theta=theta, whiten=whiten)
+    if natural.kind == "tied":
+        whiten = natural.whiten[*np.tril_indices(d)]
+        return _mixture(isa, natural, basis, scores="linear", theta=theta, whiten=whiten)
+    if not (natural.round and d):
+        return _mixture(isa, natural, basis, scores="diag", theta=theta)
+    if not (natural.whiten == natural.whiten[0]).all():
+        return _mixture(isa, natural, basis, scores="round", theta=theta[:, : 2 + d])
+    precision = float(natural.precision[0, 0])
+    return _mixture(isa, natural, basis, scores="linear", theta=theta[:, : 1 + d], precision=precision)
+
+
+def _mixture(
+    isa: str,
+    natural: Natural,
+    basis: Basis | None,
+    *,
+    scores: str,
+    theta: Array,
+    whiten: Array = _NONE,
+    precision: float = 0.0,
+    holes: bool = False,
+) -> _native.Mixture:
     d = natural.d
     origin, inverse = (np.zeros(d), np.ones(d)) if basis is None else (basis.origin, 1.0 / basis.scale)
-    scores: dict[str, Any] = {"precision": 0.0, "whiten": _NONE}
-    if natural.kind == "full":
-        triangle = np.tril_indices(d)
-        whitened_means = np.matmul(natural.whiten, natural.means[:, :, None])[:, :, 0]
-        scores |= {
-            "scores": "full",
-            "theta": np.column_stack([natural.peak, whitened_means]),
-            "whiten": natural.whiten[:, *triangle],
-        }
-    elif natural.kind == "tied":
-        scores |= {"scores": "linear", "theta": natural.theta, "whiten": natural.whiten[*np.tril_indices(d)]}
-    elif not (natural.round and d):
-        scores |= {"scores": "diag", "theta": natural.theta}
-    elif (natural.whiten == natural.whiten[0]).all():
-        precision = float(natural.precision[0, 0])
-        scores |= {"scores": "linear", "theta": natural.theta[:, : 1 + d], "precision": precision}
-    else:
-        scores |= {"scores": "round", "theta": natural.theta[:, : 2 + d]}
-    scores["theta"], scores["whiten"] = map(np.ascontiguousarray, (scores["theta"], scores["whiten"]))
     return _native.Mixture(
         isa=isa,
+        scores=scores,
         second=natural.kind,
         origin=origin,
         inverse_scale=inverse,
         centre=natural.origin,
+        theta=np.ascontiguousarray(theta),
+        whiten=np.ascontiguousarray(whiten),
+        precision=precision,
         peak=natural.peak,
-        **scores,
+        holes=holes,
     )

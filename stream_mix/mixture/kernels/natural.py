@@ -98,6 +98,20 @@ class Natural:
         constant = self.peak - 0.5 * (linear * m).sum(axis=1)
         return np.ascontiguousarray(np.concatenate([constant[:, None], linear, quadratic], axis=1))
 
+    @cached_property
+    def heights(self) -> Array:
+        """Log density (k, d) of each feature at the component's own mean, where kind is `diag`."""
+        heights: Array = np.log(self.whiten) - 0.5 * LOG_2PI
+        return heights
+
+    @cached_property
+    def theta_of_holes(self) -> Array:
+        """(k, 1 + 3d) over the features (1, y, y^2, observed) of rows with missing values, where kind is
+        `diag`: y is 0 where it is missing, and the feature's constant is left out with it."""
+        d = self.d
+        constants = self.heights - 0.5 * self.precision * np.square(self.means)
+        return np.column_stack([np.log(self.weights), self.theta[:, 1 : 1 + 2 * d], constants])
+
 
 def pack(matrices: Array, *, halve: bool = False) -> Array:
     """Upper triangles (k, d(d+1)/2), row by row, of symmetric matrices (k, d, d); `halve` halves the

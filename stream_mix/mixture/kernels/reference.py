@@ -47,21 +47,20 @@ class Reference:
         """None: `learning` is the fold."""
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
-        """The E-step of rows x (n, d); None where a value is missing.
+        """The E-step of rows x (n, d); None where a value is missing and kind is not `diag`.
 
         Rows are in the coordinates of the mixture, or, where a basis is given, in that basis' data's units.
-
         Responsibilities sum to 1, and no row underflows: the log-sum-exp is taken about the largest score.
         """
         x = x if basis is None else basis.forward(x)
-        if has_missing(x):
+        holes = has_missing(x)
+        if holes and natural.kind != "diag":
             return None
         told = Told.blank(len(x), natural.k)
-        for rows, features in _blocks(x, natural):
-            scores, top, log_density = _e_step(features, natural)
+        for rows, features in _blocks(x, natural, holes):
+            scores, top, log_density = _e_step(features, natural, holes)
             told.block(rows, scores, top, log_density, natural.peak)
-        return told
-
+        return Told.of_holes(told.p, told.label, told.log_density, x, natural) if holes else told
 
     def accumulate(
         self,
@@ -72,22 +71,23 @@ class Reference:
         tell: bool = False,
         basis: Basis | None = None,
     ) -> Sums | None:
-        """The sums that the M-step needs, of rows x (n, d) with weights w (n,), in one visit; None where a value
-        is missing.
+        """The sums that the M-step needs, of rows x (n, d) with weights w (n,), in one visit; None where a
+        value is missing and kind is not `diag`.
 
         With `hard` each row counts wholly for its likeliest component, else by its responsibilities; log
         densities are the mixture's in both cases. With `tell` the sums carry what `posterior` would say.
         """
         x = x if basis is None else basis.forward(x)
-        if has_missing(x):
+        holes = has_missing(x)
+        if holes and natural.kind != "diag":
             return None
         told = Told.blank(len(x), natural.k) if tell else None
         k, d = natural.k, natural.d
-        sums = np.zeros((k, natural.theta.shape[1]))
+        sums = np.zeros((k, (natural.theta_of_holes if holes else natural.theta).shape[1]))
         pooled = np.zeros((d, d))
         log_densities = np.empty(len(x))
-        for rows, features in _blocks(x, natural):
-            r, top, log_density = _e_step(features, natural)
+        for rows, features in _blocks(x, natural, holes):
+            r, top, log_density = _e_step(features, natural, holes)
             log_densities[rows] = log_density
             if told is not None:
                 told.block(rows, r, top, log_density, natural.peak)
@@ -102,15 +102,18 @@ class Reference:
                 pooled += (y if weights is None else y * weights) @ y.T
         second = pooled
         if natural.kind == "diag":
-            second = sums[:, 1 + d :]
+            second = sums[:, 1 + d : 1 + 2 * d]
         elif natural.kind == "full":
             second = unpack(sums[:, 1 + d :], d)
-        return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities, told)
+        if holes and told is not None:
+            told = Told.of_holes(told.p, told.label, told.log_density, x, natural)
+        seen = sums[:, 1 + 2 * d :] if holes else None
+        return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities, told, seen)
 
 
-def _e_step(features: Array, natural: Natural) -> tuple[Array, Array, Array]:
+def _e_step(features: Array, natural: Natural, holes: bool) -> tuple[Array, Array, Array]:
     """Responsibilities (k, b), each row's largest score (b,) and log density (b,) of a block of features."""
-    scores = natural.theta @ features
+    scores = (natural.theta_of_holes if holes else natural.theta) @ features
     top = scores.max(axis=0)
     scores -= top
     np.maximum(scores, _LEAST_SCORE, out=scores)
@@ -123,9 +126,10 @@ def _e_step(features: Array, natural: Natural) -> tuple[Array, Array, Array]:
     return scores, top, np.log(total) + top
 
 
-def _blocks(x: Array, natural: Natural) -> Iterator[tuple[slice, Array]]:
+def _blocks(x: Array, natural: Natural, holes: bool) -> Iterator[tuple[slice, Array]]:
     """Which rows a block holds, and the block as features (f, b)."""
-    f = 1 + natural.d + {"diag": natural.d, "tied": 0, "full": natural.d * (natural.d + 1) // 2}[natural.kind]
+    d = natural.d
+    f = 1 + d + {"diag": 2 * d if holes else d, "tied": 0, "full": d * (d + 1) // 2}[natural.kind]
     # An odd multiple of 64 rows: rows of a power of two would all fall on the same lines of the cache.
     size = 64 * max(1, (_BLOCK_NUMBERS // (f + natural.k) // 64 - 1) | 1)
     buffer = np.empty((f, min(size, len(x))))
@@ -137,13 +141,18 @@ def _blocks(x: Array, natural: Natural) -> Iterator[tuple[slice, Array]]:
 
 
 def _widen(block: Array, natural: Natural, features: Array) -> None:
-    """Writes (1, y, second-order terms of y) of a block of rows into features (f, b)."""
+    """Writes (1, y, second-order terms of y), with holes what is observed, of a block of rows into features
+    (f, b)."""
     d = natural.d
     y = features[1 : 1 + d]
     features[0] = 1.0
     np.subtract(block.T, natural.origin[:, None], out=y)
     if natural.kind == "diag":
-        np.square(y, out=features[1 + d :])
+        if len(features) > 1 + 2 * d:
+            observed = ~np.isnan(y)
+            features[1 + 2 * d :] = observed
+            y[~observed] = 0.0
+        np.square(y, out=features[1 + d : 1 + 2 * d])
     elif natural.kind == "full":
         at = 1 + d
         for i in range(d):

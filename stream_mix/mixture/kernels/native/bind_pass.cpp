@@ -31,7 +31,7 @@ Second second_of(const std::string& name) {
 
 PackedMixture* make(const std::string& isa_name, const std::string& scores, const std::string& second,
                     const Numbers& origin, const Numbers& inverse_scale, const Numbers& centre, const Numbers& theta,
-                    const Numbers& whiten, double precision, const Numbers& peak) {
+                    const Numbers& whiten, double precision, const Numbers& peak, bool holes) {
     const Isa& isa = isa_named(isa_name);
     Mixture m{};
     m.scores = scores_of(scores);
@@ -39,6 +39,8 @@ PackedMixture* make(const std::string& isa_name, const std::string& scores, cons
     m.k = static_cast<std::int64_t>(peak.size());
     m.d = static_cast<std::int64_t>(centre.size());
     m.precision = precision;
+    m.holes = holes;
+    if (holes && (m.scores != Scores::diag || m.second != Second::diag)) refuse("mixture: only diag can have holes");
     const std::int64_t triangle = m.d * (m.d + 1) / 2, f = m.scores == Scores::full ? m.d : Layout(m).features;
     if (m.k < 1) refuse("mixture: there are no components, expected at least one");
     expect_size(origin, m.d, "mixture: origin");
@@ -128,8 +130,9 @@ nb::object posterior(const PackedMixture& mixture, const Matrix& x, const Lists&
                           told.distance.array({n}));
 }
 
-// The sums without their padding: first (k, d), and second (k, d), (d, d) or (k, d, d) with both halves.
-void unpad(const Mixture& m, const Sums& from, double* first, double* second) {
+// The sums without their padding: first (k, d), and second (k, d), (d, d) or (k, d, d) with both halves; with
+// holes the mass (k, d) of each feature.
+void unpad(const Mixture& m, const Sums& from, double* first, double* second, double* seen) {
     const Layout size(m);
     const auto square = [&](const double* matrix, double* out) {
         for (std::int64_t i = 0; i < m.d; ++i)
@@ -139,6 +142,7 @@ void unpad(const Mixture& m, const Sums& from, double* first, double* second) {
         const double* own = from.sums + k * size.sums;
         std::copy_n(own, m.d, first + k * m.d);
         if (m.second == Second::diag) std::copy_n(own + m.d, m.d, second + k * m.d);
+        if (m.holes) std::copy_n(own + 2 * m.d, m.d, seen + k * m.d);
         if (m.second == Second::full) square(own + size.second, second + k * m.d * m.d);
     }
     if (m.second == Second::tied) square(from.pooled, second);
@@ -153,6 +157,7 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
     const std::size_t n = rows.n, k = m.k, d = m.d;
     Told told(tell ? rows.n : 0, tell ? m.k : 0);
     Made<double> log_density(tell ? 0 : rows.n), mass(m.k), first(m.k * m.d);
+    Made<double> seen(m.holes ? m.k * m.d : 0);
     Made<double> second(m.second == Second::diag ? m.k * m.d : m.second == Second::tied ? m.d * m.d : m.k * m.d * m.d);
     bool complete;
     {
@@ -162,7 +167,7 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
         Sums sums{hard, mass.data.get(), padded_sums.get(), padded_sums.get() + m.k * size.sums};
         const Answers answers = tell ? told.answers() : Answers{nullptr, nullptr, log_density.data.get(), nullptr};
         complete = run(mixture, lists, rows, answers, &sums, threads);
-        unpad(m, sums, first.data.get(), second.data.get());
+        unpad(m, sums, first.data.get(), second.data.get(), seen.data.get());
     }
     if (!complete) return nb::none();
     nb::object seconds = m.second == Second::diag   ? second.array({k, d})
@@ -171,7 +176,9 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
     nb::object density = tell ? told.log_density.array({n}) : log_density.array({n});
     nb::object rest = nb::none();
     if (tell) rest = nb::make_tuple(told.p.array({n, k}), told.label.array({n}), told.distance.array({n}));
-    return nb::make_tuple(mass.array({k}), first.array({k, d}), seconds, density, rest);
+    nb::object seens = nb::none();
+    if (m.holes) seens = seen.array({k, d});
+    return nb::make_tuple(mass.array({k}), first.array({k, d}), seconds, density, rest, seens);
 }
 
 // The first row with a number further than `most` from 0, or -1. NaN is no such number.
@@ -208,11 +215,11 @@ void bind_pass(nb::module_& module) {
     nb::class_<PackedMixture>(module, "Mixture", "A mixture packed for one instruction set.")
         .def(nb::new_([](const std::string& isa, const std::string& scores, const std::string& second, Numbers origin,
                          Numbers inverse_scale, Numbers centre, Numbers theta, Numbers whiten, double precision,
-                         Numbers peak) {
-                 return make(isa, scores, second, origin, inverse_scale, centre, theta, whiten, precision, peak);
+                         Numbers peak, bool holes) {
+                 return make(isa, scores, second, origin, inverse_scale, centre, theta, whiten, precision, peak, holes);
              }),
              "isa"_a, "scores"_a, "second"_a, "origin"_a, "inverse_scale"_a, "centre"_a, "theta"_a, "whiten"_a,
-             "precision"_a, "peak"_a)
+             "precision"_a, "peak"_a, "holes"_a)
         .def("label", &label, "x"_a, "threads"_a)
         .def("posterior", &posterior, "x"_a, "lists"_a.none(), "threads"_a)
         .def("accumulate", &accumulate, "x"_a, "w"_a.none(), "hard"_a, "tell"_a, "lists"_a.none(), "threads"_a);

@@ -35,9 +35,11 @@ enum class Second : int {
 //     round   constant, d factors of y, factor of |y|^2
 //     diag    constant, d factors of y, d factors of y^2
 //     full    peak, whitened mean W_k m_k (d,)
+//     diag with holes   logarithm of the weight, d factors of y, d of y^2, d constants of the observed features
 struct Mixture {
     Scores scores;
     Second second;
+    bool holes;  // values may be missing (diag): a feature that a row lacks is left out of its scores and sums
     std::int64_t k, d;
     const double* origin;
     const double* inverse_scale;
@@ -85,7 +87,7 @@ STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7)
 // Sizes, in doubles, of everything that depends on k and d.
 struct Layout {
     std::int64_t row;        // one row's y, padded
-    std::int64_t second;     // one row's y and y^2 where second is diag, else y alone; padded
+    std::int64_t second;     // one row's y, y^2 (diag) and which are observed (holes); padded
     std::int64_t sums;       // one component's sums
     std::int64_t features;   // features of the scores beside the constant
     std::int64_t packed;     // the packed mixture
@@ -93,9 +95,9 @@ struct Layout {
 
     STREAM_MIX_INLINE explicit constexpr Layout(const Mixture& m)
         : row(padded(m.d)),
-          second(m.second == Second::diag ? padded(2 * m.d) : row),
+          second(m.second == Second::diag ? padded((m.holes ? 3 : 2) * m.d) : row),
           sums(second + (m.second == Second::full ? m.d * row : 0)),
-          features(m.scores == Scores::diag    ? 2 * m.d
+          features(m.scores == Scores::diag    ? (m.holes ? 3 : 2) * m.d
                    : m.scores == Scores::round ? m.d + 1
                                                : m.d),
           packed(m.scores == Scores::full ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)

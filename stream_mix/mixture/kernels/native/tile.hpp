@@ -21,16 +21,31 @@ struct Tile {
         (void)m;
     }
 
-    // Rows start to start + count; the rest of the tile is 0. False where a value is missing.
+    // Rows start to start + count; the rest of the tile is 0. False where a value is missing and must not be.
     bool fill(const Mixture& m, const Rows& from, std::int64_t start, int count) {
         if (from.single)
             read(m, static_cast<const float*>(from.x) + start * from.row_stride, from, count);
         else
             read(m, static_cast<const double*>(from.x) + start * from.row_stride, from, count);
-        if (missing(m)) return false;
+        if (m.holes) mark_observed(m, count);
+        turn(m.d);
+        if (!m.holes && missing(m)) return false;
         if (m.second == Second::diag) square_rows(m, count);
         widen(m);
         return true;
+    }
+
+    // 1 for what a row has and 0 for what it lacks, behind y and y^2; and 0 for y where it lacks it.
+    void mark_observed(const Mixture& m, int count) {
+        for (int b = 0; b < count; ++b)
+            for (std::int64_t j = 0; j < m.d; ++j) {
+                double& y = rows[b * stride + j];
+                const bool there = y == y;
+                y = there ? y : 0.0;
+                rows[b * stride + 2 * m.d + j] = there ? 1.0 : 0.0;
+            }
+        for (std::int64_t j = 2 * m.d; j < 3 * m.d; ++j)
+            for (int b = 0; b < TILE; ++b) columns[j * TILE + b] = rows[b * stride + j];
     }
 
     // Whether any value is NaN, which every sum with it is.
@@ -40,7 +55,7 @@ struct Tile {
         return bits_of(total != total) != 0;
     }
 
-    // y of each row, in both layouts.
+    // y of each row.
     template <class Number>
     void read(const Mixture& m, const Number* x, const Rows& from, int count) {
         for (int b = 0; b < count; ++b) {
@@ -54,8 +69,7 @@ struct Tile {
                     row[j] = (static_cast<double>(value[j * from.column_stride]) - m.origin[j]) * m.inverse_scale[j] -
                              m.centre[j];
         }
-        for (int b = count; b < TILE; ++b) __builtin_memset(rows + b * stride, 0, sizeof(double) * m.d);
-        turn(m.d);
+        for (int b = count; b < TILE; ++b) __builtin_memset(rows + b * stride, 0, sizeof(double) * stride);
     }
 
     // columns = the first d numbers of each row.
