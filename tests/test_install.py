@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_COMPILER = "/nonexistent/c++"
+COMPILED = "--config-settings=kernels.compiled="
 pytestmark = pytest.mark.slow
 
 
@@ -65,7 +66,7 @@ def test_without_a_compiler_it_is_pure_python_and_says_so(tmp_path: Path) -> Non
 def test_with_a_compiler_only_the_module_is_added(tmp_path: Path) -> None:
     if not (os.environ.get("CXX") or shutil.which("c++")):
         pytest.skip("no C++ compiler here")
-    name, compiled = built(tmp_path / "wheel", wheel(tmp_path / "wheel", "--config-settings=kernels.compiled=yes"))
+    name, compiled = built(tmp_path / "wheel", wheel(tmp_path / "wheel", COMPILED + "yes"))
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{version}-{version}" in name
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
@@ -77,12 +78,12 @@ def test_with_a_compiler_only_the_module_is_added(tmp_path: Path) -> None:
 
 
 def test_who_asks_for_compiled_kernels_gets_them_or_an_error(tmp_path: Path) -> None:
-    done = wheel(tmp_path, "--config-settings=kernels.compiled=yes", CXX=NO_COMPILER)
+    done = wheel(tmp_path, COMPILED + "yes", CXX=NO_COMPILER)
     assert done.returncode != 0
     assert NO_COMPILER in done.stderr
     assert not list(tmp_path.iterdir())
 
 
 def test_who_asks_for_pure_python_gets_it(tmp_path: Path) -> None:
-    name, _ = built(tmp_path, wheel(tmp_path, "--config-settings=kernels.compiled=no"))
+    name, _ = built(tmp_path, wheel(tmp_path, COMPILED + "no"))
     assert name.endswith("-py3-none-any.whl")
