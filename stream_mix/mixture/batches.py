@@ -12,6 +12,7 @@ import numpy as np
 
 from .folders import arrays, folder_of, has_bucket
 from .kernels import threads
+from .kernels.shortlist import applies
 from .model import Model, Posterior
 from .moments import Moments
 from .rows import Rows
@@ -37,7 +38,8 @@ class Run:
 def run(model: Model, rows: Rows, most: int, *, tell: bool = False) -> Run | None:
     """As many whole batches of the rows as the compiled fold takes, `most` at the most; None where it takes
     none."""
-    if model.next_start or not has_bucket(model.spec.memory):
+    # Batches of a large mixture that are long enough go where rows are scored by short lists.
+    if model.next_start or not has_bucket(model.spec.memory) or applies(model.k, model.spec.batch_size):
         return None
     folder = folder_of(model.spec, model.d)
     if folder is None:

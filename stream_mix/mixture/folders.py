@@ -13,6 +13,7 @@ from typing import Any
 from .arrays import Array, Ints
 from .kernels import threads
 from .kernels.choice import chosen
+from .kernels.shortlist import applies
 from .memory import Forever, HalfLife, Memory, TimeHalfLife
 from .moments import Moments
 from .spec import Spec
@@ -24,7 +25,7 @@ _TAIL_FEATURES = 700
 def judged(spec: Spec, moments: Moments, x: Array) -> tuple[Array, Ints, Array, Array] | None:
     """Responsibilities (n, k), likeliest component (n,), log density in the data's units (n,) and outlier
     score (n,) of rows x (n, d), by the compiled twin; None where it cannot."""
-    folder = folder_of(spec, moments.d)
+    folder = None if applies(spec.n_components, len(x)) else folder_of(spec, moments.d)
     if folder is None:
         return None
     found: tuple[Array, Ints, Array, Array] | None = folder.judge(*arrays(moments), x, threads.count())

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .kernels import IMPLEMENTATION
+from .kernels import IMPLEMENTATION, shortlist
 from .model import Model
 
 
@@ -14,7 +14,8 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
     """Counts, running log-likelihood per row, weight of the lightest component, and what computes it all.
 
     `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has
-    everything. A figure that is not known yet is None.
+    everything. `scored_share` and `truncation_loss` are of the last call in this process that scored rows by
+    short lists of components (`kernels.shortlist`). A figure that is not known yet is None.
 
     >>> from stream_mix.mixture import Spec
     >>> health(Model.new(Spec(n_components=2), d=3))["warming"]
@@ -35,7 +36,11 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
         "lightest": None,
         "effective_components": None,
         "kernels": IMPLEMENTATION,
+        "scored_share": None,
+        "truncation_loss": None,
     }
+    if model.k >= shortlist.LEAST_COMPONENTS and (truncation := shortlist.latest()) is not None:
+        report["scored_share"], report["truncation_loss"] = truncation.share, truncation.loss
     if not model.warming:
         weights = model.parameters.weights
         report["mass"] = float(model.moments.mass.sum())

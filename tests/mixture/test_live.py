@@ -119,7 +119,7 @@ def stream(n: int, d: int, k: int, seed: int, missing: float, timed: bool) -> Ro
     timed=st.booleans(),
     seed=st.integers(0, 10_000),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_it_learns_what_learn_learns(
     isa: str,
     family: str,
@@ -243,7 +243,7 @@ def test_the_basis_moves_when_learn_would_move_it(
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("family", ALL_FAMILIES)
 @given(seed=st.integers(0, 1000), d=st.integers(1, 6), k=st.sampled_from([1, 3, 8, 9]))
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_answers_are_those_of_the_model(isa: str, family: str, seed: int, d: int, k: int) -> None:
     x, _, _ = blobs(60, d=d, k=3, seed=seed, spread=2.0)
     model = begun(family, Forever(), x[:50], k)

@@ -1,11 +1,13 @@
 """The hot loops, behind two functions.
 
     posterior(x, natural)             E-step: responsibilities, label, log density, squared distance
-    accumulate(x, w, natural, hard)   E-step and sums in one visit; the E-step is told only where asked for
+    accumulate(x, w, natural, hard)   E-step and sums in one visit; what the E-step said only where asked for
 
-Both take a `Natural`, the log-linear form that every family comes down to: score_k(x) = theta_k . features(x).
-A kernel knows three shapes of second moments and no family. `reference` is NumPy; `compiled` is C++, built
-for several instruction sets; `choice` takes the best that the machine can run.
+Both take a `Natural`, the log-linear form that every family comes down to:
+score_k(x) = theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference`
+is NumPy; `compiled` is C++, built for several instruction sets; `choice` takes the best that the machine can
+run. The compiled ones also fold whole batches (`folders`) and single rows (`live`) without coming back to
+Python in between.
 """
 
 from .answers import Sums, Told, has_missing

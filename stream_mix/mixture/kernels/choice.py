@@ -1,4 +1,5 @@
-"""Which implementation of the kernels runs: the best that this machine can, unless STREAM_MIX_KERNELS says."""
+"""Which implementation of the kernels runs: the best that the machine can, or what STREAM_MIX_KERNELS
+names."""
 
 from __future__ import annotations
 

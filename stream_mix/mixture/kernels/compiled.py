@@ -35,8 +35,9 @@ class Compiled:
         lists = self._lists(x, natural, basis)
         said = self._packed(natural, basis).posterior(x, lists, threads.count())
         if said is None and natural.kind == "diag":
-            p, label, log_density, _ = self._holes(natural, basis).posterior(x, None, threads.count())
-            return Told.of_holes(p, label, log_density, x, natural)
+            said = self._holes(natural, basis).posterior(x, None, threads.count())
+            assert said is not None
+            return Told.of_holes(*said[:3], x, natural)
         return None if said is None else Told(*said)
 
     def accumulate(
@@ -72,8 +73,7 @@ class Compiled:
     def _lists(self, x: Array, natural: Natural, basis: Basis | None) -> _native.Lists | None:
         """Short lists of components for the rows, where there are so many that lists are worth while and
         cost next to nothing in log-likelihood; None: all components for all rows."""
-        few = natural.k < shortlist.LEAST_COMPONENTS or len(x) < shortlist.ROWS_A_COMPONENT * natural.k
-        if few or not shortlist.allowed():
+        if not shortlist.applies(natural.k, len(x)):
             return None
         sample = np.ascontiguousarray(x[:: -(-len(x) // shortlist.SAMPLE)])
         packed = self._packed(natural, basis)
@@ -84,6 +84,7 @@ class Compiled:
         centres = shortlist.centres_of(natural, self._nearest)
         leaves = self._packed(*shortlist.leaf_mixture(natural, centres, basis))
         leaf = leaves.label(sample, threads.count())
+        assert leaf is not None
         for found in shortlist.shortlists(natural, centres):
             short = packed.accumulate(
                 sample, None, False, False, (leaf, found.offset, found.members, reach), threads.count()

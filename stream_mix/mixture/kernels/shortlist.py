@@ -1,14 +1,15 @@
 """Large mixtures: each row is scored by a short list of the components, those that could have made it.
 
-The means are parted into leaves around a few centres. A component is on the list of every leaf that its rows may
-fall into: one row of component j falls nearer to centre b than to centre a with probability
+The means are parted into leaves around a few centres. A component is on the list of every leaf that its rows
+may fall into: a row of component j falls nearer to centre b than to centre a with probability
 
     Phi(-z),   z = (|m_j - b|^2 - |m_j - a|^2) / (2 s),   s^2 = (b - a)' Sigma_j (b - a),
 
-a being the centre next to its mean (the margin of a Gaussian along a line), and it is left out where z > reach. A
-row is then scored by its own leaf's list, and by all components where none on the list explains it: where even
-the likeliest is further away than one row in a thousand of its own. How much log-likelihood lists cost is measured
-on rows of every call; where it is more than `MOST_LOST` the reach grows, and at last all components are scored.
+a being the centre next to its mean (the margin of a Gaussian along a line), and it is left out where z >
+reach. A row is then scored by its own leaf's list, and by all components where none on the list explains it:
+where even the likeliest is further away than one row in a thousand of its own. How much log-likelihood lists
+cost is measured on rows of every call; where it is more than `MOST_LOST` the reach grows, and at last all
+components are scored.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ _latest: list[Truncation] = []
 _allowed = True
 
 
-def allowed() -> bool:
-    """Whether short lists may be used."""
-    return _allowed
+def applies(k: int, rows: int) -> bool:
+    """Whether so many components and rows are enough for short lists."""
+    return _allowed and k >= LEAST_COMPONENTS and rows >= ROWS_A_COMPONENT * k
 
 
 @contextmanager

@@ -190,7 +190,8 @@ inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, con
             if (!(near >> i & 1u)) out.label[start + v + i] = -1;
     if (!sums) return;
     double weight[W] = {};
-    for (int i = 0; i < filled; ++i) weight[i] = rows.w ? rows.w[start + v + i] : 1.0;
+    for (int i = 0; i < filled; ++i)
+        if (near >> i & 1u) weight[i] = rows.w ? rows.w[start + v + i] : 1.0;
     const Part part{room.tile.rows + v * size.second, room.tile.columns + v, size.second};
     learn(m, size, *sums, room.mass, part, active, label, load(weight), near);
 }
