@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,12 @@ SCRIPTS = ROOT / "scripts"
 
 def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """What scripts/NAME runs once its environment stands."""
+    return python("-m", module, *arguments)
+
+
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         capture_output=True,
         text=True,
@@ -83,10 +88,7 @@ def test_made_sets_are_alike_at_each_call_and_scaled() -> None:
         "    assert np.array_equal(one.x, two.x) and abs(np.square(one.x).mean() - 1) < 1e-9, name\n"
         "    assert len(set(one.label)) == one.k, name"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -94,26 +96,60 @@ def test_bench_measures_both_sides_and_judges() -> None:
     done = run("_bench", "--quick", "--repetitions", 1, "--only", "centred,partial-fit", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["matrix_gflops"] > 0
-    assert report["bandwidth_gbs"] > 0
+    assert all(limit["gflops"] > 0 and limit["gbs"] > 0 for limit in report["limits"].values())
     centred = [record for record in report["records"] if record["group"] == "centred"]
-    assert [record["met"] for record in centred] == [True, True]
-    assert all(record["theirs"] > 1e-8 for record in centred)
-    assert all(record["ratio"] > 0 for record in report["records"] if record["group"] == "partial-fit")
+    assert all(record["ours"] <= 1e-8 < record["theirs"] for record in centred)
+    assert [record["target"] for record in centred] == [["ours", "<=", 1e-8]] * 2
+    # A quick run shows what was wanted and judges nothing.
+    assert {record["met"] for record in report["records"]} == {None}
+    beside = [record for record in report["records"] if record["group"] == "partial-fit"]
+    assert all(record["ratio"] > 0 < record["share"] for record in beside)
+
+
+def test_bench_judges_what_it_measured() -> None:
+    done = run("_bench", "--repetitions", 1, "--only", "centred")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" met ") == 2
+    assert done.stdout.endswith("\nall targets met\n")
+
+
+def test_bench_misses_a_target_that_is_not_reached() -> None:
+    code = (
+        "import sys; from _bench import __main__ as bench, centred\n"
+        "centred.MOST = 0.0\n"
+        "sys.argv[1:] = ['--only', 'centred']\n"
+        "sys.exit(bench.main())"
+    )
+    done = python("-c", code)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count("MISSED") == 2
+    assert done.stdout.endswith("\n2 targets missed\n")
+
+
+def test_the_readme_shows_the_rows_that_bench_measures() -> None:
+    names = json.loads(run("_bench", "--names").stdout)
+    text = (ROOT / "README.md").read_text()
+    table = text.split("<!-- bench:begin -->")[1].split("<!-- bench:end -->")[0]
+    lines = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| ")]
+    shown = [[cell.strip() for cell in line] for line in lines]
+    assert [line for line in shown if line != ["work", "beside"]] == names
 
 
 @pytest.mark.slow
-def test_bench_quick_prints_every_group() -> None:
-    done = run("_bench", "--quick", "--repetitions", 1)
+def test_bench_quick_measures_every_group_within_a_minute() -> None:
+    began = time.monotonic()
+    done = run("_bench", "--quick", "--json")
+    assert time.monotonic() - began < 120  # twice what it may take on a machine that does nothing else
     assert done.returncode == 0, done.stderr
-    for work in ("one EM pass, full", "learn_one, KMeans", "single-event frames", "memory growth", "p99 "):
-        assert work in done.stdout
+    groups = {record["group"] for record in json.loads(done.stdout)["records"]}
+    known = run("_bench", "--only", "?").stderr.split("expected some of ")[1]
+    assert groups == set(known.strip().split(", "))
 
 
 def test_bench_refuses_an_unknown_group() -> None:
     done = run("_bench", "--only", "speed")
     assert done.returncode == 2
-    assert "no group 'speed', expected some of em, " in done.stderr
+    assert "no group 'speed', expected some of one-row, " in done.stderr
 
 
 def test_pictures_are_small_and_up_to_date(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ GROUP = "em"
 PEER = "sklearn GaussianMixture, one iteration"
 LEAST = 20.0
 LEAST_SHARE = 0.6
-ROWS = {2: 1 << 18, 8: 1 << 18, 32: 1 << 17}
+ROWS = {2: 1 << 18, 8: 1 << 17, 32: 1 << 15}
 """For each number of features."""
 FEW = 1 << 12
 """So few rows that all of scikit-learn's arrays stay in the cache: its best case."""
@@ -92,7 +92,7 @@ def records(options: Options) -> Iterator[Record]:
 
 def _record(case: Case, options: Options) -> Record:
     """One case, with parameters that both sides start each pass from, and the machine's rate beside them."""
-    n, d, k = case.rows or ROWS[case.d] // (16 if options.quick else 1), case.d, case.k
+    n, d, k = case.rows or ROWS[case.d] // (8 if options.quick else 1), case.d, case.k
     x = overlapping(d, k, n, spread=case.spread)
     ours, theirs = _sides(case.kind, x, k)
     taken = alternate(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 
 import numpy as np
 
-from stream_mix.mixture import FAMILIES, Basis, Moments, Parameters, kernels
+from stream_mix.mixture import FAMILIES, Basis, Moments, Parameters
 from stream_mix.mixture.em import sweep
+from stream_mix.mixture.kernels.shortlist import dense
 
 from . import machine
 from .record import ALL, Name, Options, Record, Target
@@ -23,12 +23,6 @@ MOST_LOST = 0.1
 SPREAD = 2.0
 """Of the centres, in standard deviations of a cluster."""
 ROWS, ROWS_QUICK = 1 << 15, 1 << 12
-
-
-def dense() -> AbstractContextManager[object]:
-    """A context in which every component is scored for every row, whatever K is."""
-    forced = getattr(kernels, "dense", None)
-    return nullcontext() if forced is None else forced()
 
 
 def _growth(kind: str) -> Name:

@@ -174,7 +174,7 @@ def _calls(call: Callable[[dict], object], rows: list[dict], count: int) -> Call
 
 
 def _affordable(call: Callable[[dict], object], rows: list[dict], budget: float) -> int:
-    """Rows, a power of two, that take about so many seconds: a learner may do its work every tenth row only."""
+    """Rows, a power of two, for about so many seconds: a learner may do its work every tenth row only."""
     count = 16
     while count < MOST_CALLS and seconds(_calls(call, rows, count)) < budget / 2:
         count *= 2

@@ -37,7 +37,7 @@ class Compiled:
         if said is None and natural.kind == "diag":
             said = self._holes(natural, basis).posterior(x, None, threads.count())
             assert said is not None
-            return Told.of_holes(*said[:3], x, natural)
+            return Told.of_holes(said[0], said[1], said[2], x, natural)
         return None if said is None else Told(*said)
 
     def accumulate(
