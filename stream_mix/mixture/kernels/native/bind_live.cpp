@@ -219,20 +219,58 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     return new LiveRows(std::make_unique<LiveModel>(*isa->live, start), timed, components, names, weight_name, time_name);
 }
 
+// The methods that take one row are called by the interpreter itself: a call through nanobind costs as much as a row of
+// a small model.
+template <class Call>
+PyObject* called(PyObject* self, Py_ssize_t given, Py_ssize_t expected, Call call) noexcept {
+    if (given != expected || !nb::inst_ready(self)) {
+        PyErr_Format(PyExc_TypeError, "live: %zd arguments, expected %zd of an object that is whole", given, expected);
+        return nullptr;
+    }
+    try {
+        return call(*nb::inst_ptr<LiveRows>(self)).release().ptr();
+    } catch (nb::python_error& error) {
+        error.restore();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+
+PyObject* learn_one(PyObject* self, PyObject* const* given, Py_ssize_t n) {
+    return called(self, n, 3, [&](LiveRows& live) {
+        return nb::object(nb::bool_(live.learn_one(given[0], given[1], given[2])));
+    });
+}
+
+template <nb::object (LiveRows::*answer)(nb::handle)>
+PyObject* answer_one(PyObject* self, PyObject* const* given, Py_ssize_t n) {
+    return called(self, n, 1, [&](LiveRows& live) { return (live.*answer)(given[0]); });
+}
+
+PyMethodDef method(const char* name, PyObject* (*call)(PyObject*, PyObject* const*, Py_ssize_t)) {
+    return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL, nullptr};
+}
+
+PyMethodDef by_row[] = {method("learn_one", learn_one),
+                        method("predict_one", answer_one<&LiveRows::predict_one>),
+                        method("predict_proba_one", answer_one<&LiveRows::predict_proba_one>),
+                        method("strangeness_one", answer_one<&LiveRows::strangeness_one>),
+                        method("tail_one", answer_one<&LiveRows::tail_one>),
+                        {nullptr, nullptr, 0, nullptr}};
+
+PyType_Slot slots[] = {{Py_tp_methods, by_row}, {0, nullptr}};
+
 }  // namespace
 
 void bind_live(nb::module_& module) {
-    nb::class_<LiveRows>(module, "Live", "A mixture that learns and answers row by row; False or None: not here.")
+    nb::class_<LiveRows>(module, "Live", nb::type_slots(slots),
+                         "A mixture that learns and answers row by row; False or None: not here.")
         .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "weight"_a, "covariance"_a,
              "correlation"_a, "reg_covar"_a, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "t"_a,
              "density"_a, "weights"_a, "generation"_a, "learned"_a, "rows"_a, "next_start"_a, "components"_a,
              "names"_a.none(), "weight_name"_a.none(), "time_name"_a.none())
-        .def("learn_one", &LiveRows::learn_one, "x"_a.none(), "w"_a.none(), "t"_a.none())
         .def("learn_rows", &LiveRows::learn_rows, "x"_a, "w"_a, "t"_a)
-        .def("predict_one", &LiveRows::predict_one, "x"_a.none())
-        .def("predict_proba_one", &LiveRows::predict_proba_one, "x"_a.none())
-        .def("strangeness_one", &LiveRows::strangeness_one, "x"_a.none())
-        .def("tail_one", &LiveRows::tail_one, "x"_a.none())
         .def("__deepcopy__", &LiveRows::copy, "memo"_a)
         .def("__sizeof__", &LiveRows::bytes)
         .def("moments", &moments)

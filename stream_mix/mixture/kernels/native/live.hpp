@@ -20,6 +20,7 @@ struct Live {
     std::int64_t d, k, groups;
     std::int64_t entries;  // numbers of scatter a component keeps: d, d (d + 1) / 2 for full, 0 for tied
     double prior_weight, prior_covariance, correlation, reg_covar;
+    double log_even;  // log(1 / k)
 
     // Moments.
     double* mass;     // [groups][8]

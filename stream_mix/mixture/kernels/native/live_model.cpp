@@ -33,6 +33,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
       kernels_(kernels),
       memory_(start.memory),
       half_life_(start.half_life),
+      fade_(start.memory == Memory::half_life ? std::exp2(-1.0 / start.half_life) : 1.0),
       log_scale_(start.d),
       known_(start.d),
       observed_(start.d),
@@ -47,6 +48,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
     s_.prior_covariance = start.prior_covariance;
     s_.correlation = start.correlation;
     s_.reg_covar = start.reg_covar;
+    s_.log_even = -std::log(static_cast<double>(start.k));
     place(start);
     import(start);
     measure();
@@ -168,8 +170,8 @@ double LiveModel::log_density() const {
 
 // What rows remembered so far count when the newest event time has become `now`.
 double LiveModel::fade(double now) const {
-    if (memory_ == Memory::half_life) return std::exp2(-1.0 / half_life_);
-    if (memory_ == Memory::forever || std::isnan(t) || std::isnan(now)) return 1.0;
+    if (memory_ != Memory::time_half_life) return fade_;
+    if ( std::isnan(t) || std::isnan(now)) return 1.0;
     return std::exp2(-(now - t) / half_life_);
 }
 
@@ -181,7 +183,8 @@ bool LiveModel::learn(const double* x, double w, double time) {
     // A late row enters with the weight that it would have by now; 2^-2000 is 0 already.
     if (memory_ == Memory::time_half_life && now == now && time == time)
         weight *= std::exp2(-std::fmin(now - time, 2000.0 * half_life_) / half_life_);
-    const double gained = w * log_density(), less = std::exp2(-1.0 / EVIDENCE_HALF_LIFE);
+    static const double less = std::exp2(-1.0 / EVIDENCE_HALF_LIFE);
+    const double gained = w * log_density();
     if (!(std::fabs(gained) < std::numeric_limits<double>::max())) return false;
     if (next_start) {
         reservoir.insert(reservoir.end(), x, x + s_.d);

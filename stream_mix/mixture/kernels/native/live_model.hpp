@@ -87,7 +87,7 @@ private:
     const LiveKernels& kernels_;
     Live s_{};
     Memory memory_;
-    double half_life_;
+    double half_life_, fade_;  // and what a row leaves of those before it, where that is one number
     std::vector<double> log_scale_;
     std::vector<std::uint8_t> known_;
     std::vector<std::int32_t> observed_;

@@ -184,11 +184,11 @@ static bool score_round(Live& s) {
     const double pooled = pooled_variance(s), d = static_cast<double>(s.d), n = static_cast<double>(s.n);
     const double pseudo = s.prior_covariance * d;
     const bool common = s.family == Family::kmeans;
-    const double share = s.prior_weight / static_cast<double>(s.k), k = static_cast<double>(s.k);
+    const double share = s.prior_weight / static_cast<double>(s.k);
     const double total = over_components(s, s.mass, 1, 0) + s.prior_weight;
     if (!common && !(total > 0.0)) return false;
     vec variance = splat(pooled + s.reg_covar);
-    vec both = common ? -n * log(variance) - 2.0 * log(splat(k)) : splat(0.0), inverse = 1.0 / variance;
+    vec both = common ? 2.0 * s.log_even - n * log(variance) : splat(0.0), inverse = 1.0 / variance;
     bool sound = true;
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
         const Lanes which(first);

@@ -46,10 +46,9 @@ bool is_plain_name(PyObject* name) { return PyUnicode_CheckExact(name) || PyLong
 
 }  // namespace
 
-bool plain_number(PyObject* value, double& number) {
-    if (PyFloat_CheckExact(value)) {
-        number = PyFloat_AS_DOUBLE(value);
-    } else if (PyLong_CheckExact(value) || PyBool_Check(value)) {
+// Any plain number but a float.
+static bool other_number(PyObject* value, double& number) {
+    if (PyLong_CheckExact(value) || PyBool_Check(value)) {
         number = PyLong_AsDouble(value);
         if (number == -1.0 && PyErr_Occurred()) {
             PyErr_Clear();
@@ -72,6 +71,14 @@ bool plain_number(PyObject* value, double& number) {
     }
     return !(number > LARGEST_VALUE || number < -LARGEST_VALUE);
 }
+
+static inline bool number_of(PyObject* value, double& number) {
+    if (!PyFloat_CheckExact(value)) return other_number(value, number);
+    number = PyFloat_AS_DOUBLE(value);
+    return !(number > LARGEST_VALUE || number < -LARGEST_VALUE);
+}
+
+bool plain_number(PyObject* value, double& number) { return number_of(value, number); }
 
 Names::Names(PyObject* names, PyObject* weight, PyObject* time) {
     const Py_ssize_t n = PyTuple_GET_SIZE(names);
@@ -140,7 +147,7 @@ bool Names::read(PyObject* row, bool learning, double* values) {
         const bool beside = column >= static_cast<std::ptrdiff_t>(features);
         if (beside && !learning) continue;
         double number;
-        if (!plain_number(value, number)) return false;
+        if (!number_of(value, number)) return false;
         if (column >= 0)
             values[column] = number;
         else if (learning && number == number)
