@@ -106,7 +106,7 @@ class Compiled:
 
     def first_beyond(self, x: Array, most: float) -> int:
         """As `reference.first_beyond`."""
-        return _native.first_beyond(x, most)
+        return _native.first_beyond(self.name, x, most)
 
     def folder(self, **choices: Any) -> _native.Folder:
         """The fold over batches, compiled, for a family and memory that it knows."""

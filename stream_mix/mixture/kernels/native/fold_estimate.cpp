@@ -34,14 +34,22 @@ void weigh(Family family, const Prior& prior, const Record& r, const Estimate& t
 }
 
 bool all_seen(const Record& r) {
-    double least = 1.0;
-    for (std::int64_t i = 0; i < r.k * r.d; ++i) least = r.seen[i] < least ? r.seen[i] : least;
-    return least > 0.0;
+    const std::int64_t n = r.k * r.d;
+    vec least = splat(1.0);
+    std::int64_t i = 0;
+    for (; i + W <= n; i += W) least = min(load(r.seen + i), least);
+    bool seen = !bits_of(least <= vec{});
+    for (; i < n; ++i) seen &= r.seen[i] > 0.0;
+    return seen;
 }
 
 double total_of(const double* values, std::int64_t n) {
-    double total = 0.0;
-    for (std::int64_t i = 0; i < n; ++i) total += values[i];
+    vec totals[4] = {};
+    std::int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+        for (int u = 0; u < 4; ++u) totals[u] += load(values + i + u * W);
+    double total = sum((totals[0] + totals[1]) + (totals[2] + totals[3]));
+    for (; i < n; ++i) total += values[i];
     return total;
 }
 

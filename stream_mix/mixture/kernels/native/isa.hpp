@@ -12,6 +12,7 @@ struct Isa {
     const char* name;
     Pack* pack;
     Pass* pass;
+    Magnitude* magnitude;
     const LiveKernels* live;
     const FoldKernels* fold;
 };

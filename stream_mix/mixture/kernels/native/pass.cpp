@@ -24,64 +24,94 @@ struct Part {
     std::int64_t stride;
 };
 
-// The rows that `lanes` names.
-struct Chosen {
-    int row[W], count = 0;
-    explicit Chosen(bits lanes) {
-        for (; lanes; lanes &= lanes - 1) row[count++] = __builtin_ctz(lanes);
+// A few rows of a vector and what each counts. Their number is known when compiled, so that no loop over them ends
+// by surprise: rows that count 0 fill it up.
+template <int N>
+struct Few {
+    vec count[N];
+    const double* row[N];
+
+    Few(const Part& part, const double* r, bits lanes) {
+        for (int i = 0; i < N; ++i) {
+            const int lane = lanes ? __builtin_ctz(lanes) : 0;
+            count[i] = lanes ? splat(r[lane]) : vec{};
+            row[i] = part.rows + lane * part.stride;
+            lanes &= lanes - 1;
+        }
+    }
+    // sums += count * numbers of the row, in columns `first` to `width`
+    void add(double* sums, std::int64_t first, std::int64_t width) const {
+        for (std::int64_t c = first; c < width; c += W) {
+            vec total = load(sums + c);
+            for (int i = 0; i < N; ++i) total += count[i] * load(row[i] + c);
+            store(sums + c, total);
+        }
+    }
+    // The upper triangle of matrix += count y y', in whole registers: from the one that holds the diagonal on.
+    void add_outer(double* matrix, std::int64_t d, std::int64_t width) const {
+        for (std::int64_t i = 0; i < d; ++i, matrix += width) {
+            vec factor[N];
+            for (int l = 0; l < N; ++l) factor[l] = count[l] * splat(row[l][i]);
+            for (std::int64_t c = i / W * W; c < width; c += W) {
+                vec total = load(matrix + c);
+                for (int l = 0; l < N; ++l) total += factor[l] * load(row[l] + c);
+                store(matrix + c, total);
+            }
+        }
     }
 };
 
-// sums += r_row * (numbers of the row), `width` numbers. With `all` rows the loop over them has a fixed length.
-template <bool all>
-inline void add_rows(double* sums, const Part& part, const double* r, const Chosen& chosen, std::int64_t first,
-                     std::int64_t width) {
+// The same for all rows of a vector.
+inline void add_all(double* sums, const Part& part, vec r, std::int64_t first, std::int64_t width) {
+    double count[W];
+    store(count, r);
     for (std::int64_t c = first; c < width; c += W) {
-        vec total = load(sums + c);
-        if (all)
-            for (int i = 0; i < W; ++i) total += splat(r[i]) * load(part.rows + i * part.stride + c);
-        else
-            for (int i = 0; i < chosen.count; ++i)
-                total += splat(r[chosen.row[i]]) * load(part.rows + chosen.row[i] * part.stride + c);
-        store(sums + c, total);
+        vec even = load(sums + c), odd{};
+        for (int i = 0; i < W; i += 2) {
+            even += splat(count[i]) * load(part.rows + i * part.stride + c);
+            odd += splat(count[i + 1]) * load(part.rows + (i + 1) * part.stride + c);
+        }
+        store(sums + c, even + odd);
     }
 }
 
-template <bool all>
-inline void add_moments(const Mixture& m, const Layout& size, double* own, const Part& part, vec r, bits lanes) {
-    double weight[W];
-    store(weight, r);
-    const Chosen chosen(all ? 0u : lanes);
-    add_rows<all>(own, part, weight, chosen, 0, size.second);
-    if (m.second != Second::full) return;
-    // The upper triangle of sum r y y', in whole registers: columns from the one that holds the diagonal on.
-    double* matrix = own + size.second;
-    for (std::int64_t i = 0; i < m.d; ++i, matrix += size.row) {
-        store(weight, r * load(part.columns + i * TILE));
-        add_rows<all>(matrix, part, weight, chosen, i / W * W, size.row);
-    }
+template <int N>
+inline void add_few(const Mixture& m, const Layout& size, double* own, const Part& part, const double* r, bits lanes) {
+    const Few<N> few(part, r, lanes);
+    few.add(own, 0, size.second);
+    if (m.second == Second::full) few.add_outer(own + size.second, m.d, size.row);
 }
 
 inline void add_component(const Mixture& m, const Layout& size, const Sums& sums, double* mass, std::int64_t k,
                           const Part& part, vec r, bits lanes) {
     store(mass + k * W, load(mass + k * W) + r);
     double* own = sums.sums + k * size.sums;
-    if (lanes == ALL)
-        add_moments<true>(m, size, own, part, r, lanes);
-    else
-        add_moments<false>(m, size, own, part, r, lanes);
+    const int count = __builtin_popcount(lanes);
+    double each[W];
+    store(each, r);
+    if (count == 1) return add_few<1>(m, size, own, part, each, lanes);
+    if (count == 2) return add_few<2>(m, size, own, part, each, lanes);
+    if (count <= 4 && W > 4) return add_few<4>(m, size, own, part, each, lanes);
+    add_all(own, part, r, 0, size.second);
+    if (m.second != Second::full) return;
+    double* matrix = own + size.second;
+    for (std::int64_t i = 0; i < m.d; ++i, matrix += size.row)
+        add_all(matrix, part, r * load(part.columns + i * TILE), i / W * W, size.row);
 }
 
 // Each row's largest score, and whose it is: the first where several are.
 inline void largest(const Mixture& m, const double* scores, vec& top, vec& label) {
-    top = load(scores);
-    label = vec{};
-    for (std::int64_t k = 1; k < m.k; ++k) {
-        const vec s = load(scores + k * TILE);
-        const ivec better = s > top;
-        top = select(better, s, top);
-        label = select(better, splat(static_cast<double>(k)), label);
+    // Two maxima at a time: each waits for its own predecessor only.
+    vec even = load(scores), odd = even;
+    for (std::int64_t k = 1; k + 1 < m.k; k += 2) {
+        even = max(load(scores + k * TILE), even);
+        odd = max(load(scores + (k + 1) * TILE), odd);
     }
+    top = max(load(scores + (m.k - 1) * TILE), max(even, odd));
+    label = vec{};
+    for (std::int64_t k = m.k - 1; k > 0; --k)
+        label = select(equal(load(scores + k * TILE), top), splat(static_cast<double>(k)), label);
+    label = select(equal(load(scores), top), vec{}, label);
 }
 
 // Responsibilities of one vector of rows, not yet divided by their total.
@@ -90,10 +120,10 @@ inline vec exponentials(const Mixture& m, const double* scores, vec top, Active&
     active.count = 0;
     for (std::int64_t k = 0; k < m.k; ++k) {
         const vec below = load(scores + k * TILE) - top;
-        const ivec share = below > splat(NEGLIGIBLE);
+        const Mask share = above(below, splat(NEGLIGIBLE));
         const bits lanes = bits_of(share);
         if (!lanes) continue;
-        const vec e = select(share, exp(below), vec{});
+        const vec e = select(share, exp_within(max(below, splat(NEGLIGIBLE))), vec{});
         total += e;
         store(active.r + active.count * W, e);
         active.lanes[active.count] = lanes;
@@ -131,12 +161,15 @@ inline void learn(const Mixture& m, const Layout& size, const Sums& sums, double
                 add_component(m, size, sums, mass, active.k[a], part, load(active.r + a * W) * weight, lanes);
         return;
     }
-    for (bits left = filled; left;) {
-        const double k = label[__builtin_ctz(left)];
-        const ivec same = label == splat(k);
-        const bits lanes = bits_of(same) & left;
-        add_component(m, size, sums, mass, static_cast<std::int64_t>(k), part, select(same, weight, vec{}), lanes);
-        left &= ~lanes;
+    // One row after the other: each counts for one component only.
+    double each[W], whose[W];
+    store(each, weight);
+    store(whose, label);
+    for (bits left = filled; left; left &= left - 1) {
+        const int i = __builtin_ctz(left);
+        const std::int64_t k = static_cast<std::int64_t>(whose[i]);
+        mass[k * W + i] += each[i];
+        add_few<1>(m, size, sums.sums + k * size.sums, part, each, left);
     }
 }
 
@@ -175,14 +208,17 @@ inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, con
     largest(m, room.scores + v, top, label);
     const int filled = count - v < W ? count - v : W;
     if (!sums && !out.p && !out.log_density && !out.distance) {
-        for (int i = 0; i < filled; ++i) out.label[start + v + i] = static_cast<std::int64_t>(label[i]);
+        double each[W];
+        store(each, label);
+        for (int i = 0; i < filled; ++i) out.label[start + v + i] = static_cast<std::int64_t>(each[i]);
         return;
     }
     Active& active = room.active;
     const vec quadratic = load(room.quadratic + v);
     const bits all = (1u << filled) - 1u, near = m.reach > 0.0 ? reached(m, top + quadratic, label, all) : all;
     const vec total = exponentials(m, room.scores + v, top, active), share = 1.0 / total;
-    for (std::int64_t a = 0; a < active.count; ++a) store(active.r + a * W, load(active.r + a * W) * share);
+    if (out.p || (sums && !sums->hard))
+        for (std::int64_t a = 0; a < active.count; ++a) store(active.r + a * W, load(active.r + a * W) * share);
     if (out.p || out.label || out.log_density || out.distance)
         tell(m, out, start + v, filled, active, top, label, total, quadratic);
     if (near != all)
@@ -213,6 +249,24 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     if (sums)
         for (std::int64_t k = 0; k < m.k; ++k) sums->mass[k] += sum(load(room.mass + k * W));
     return true;
+}
+
+double magnitude(const double* numbers, std::int64_t n) {
+    vec most[4] = {};
+    std::int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+        for (int u = 0; u < 4; ++u) {
+            const vec v = load(numbers + i + u * W);
+            most[u] = max(max(v, -v), most[u]);
+        }
+    vec all = max(max(most[0], most[1]), max(most[2], most[3]));
+    double top = 0.0;
+    for (int l = 0; l < W; ++l) top = all[l] > top ? all[l] : top;
+    for (; i < n; ++i) {
+        const double v = __builtin_fabs(numbers[i]);
+        top = v > top ? v : top;
+    }
+    return top;
 }
 
 void pack(const Mixture& m, double* packed) { pack_scores(m, Layout(m), packed); }

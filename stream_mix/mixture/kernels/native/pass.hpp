@@ -12,10 +12,14 @@ using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_
 // The mixture in the order in which the loops read it: Layout::packed doubles.
 using Pack = void(const Mixture&, double* packed);
 
+// The largest magnitude of n numbers that are not NaN; 0 where there are none.
+using Magnitude = double(const double* numbers, std::int64_t n);
+
 #define STREAM_MIX_DECLARE(isa) \
     namespace isa {             \
     Pass pass;                  \
     Pack pack;                  \
+    Magnitude magnitude;        \
     }
 STREAM_MIX_DECLARE(baseline)
 STREAM_MIX_DECLARE(avx2)

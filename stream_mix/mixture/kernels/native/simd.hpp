@@ -33,7 +33,16 @@ static inline vec load(const double* at) {
     return v;
 }
 static inline void store(double* at, vec v) { __builtin_memcpy(at, &v, sizeof v); }
-static inline vec splat(double a) { return vec{} + a; }
+// (Not vec{} + a: an addition of 0 is one, since it turns -0 into 0.)
+static inline vec splat(double a) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_set1_pd(a);
+#elif defined(__AVX2__)
+    return (vec)_mm256_set1_pd(a);
+#else
+    return vec{a, a};
+#endif
+}
 static inline ivec isplat(std::int64_t a) { return ivec{} + a; }
 static inline vec as_vec(ivec v) { return (vec)v; }
 static inline ivec as_ivec(vec v) { return (ivec)v; }
@@ -48,6 +57,43 @@ static inline bits bits_of(ivec mask) {
     return static_cast<bits>(_mm256_movemask_pd((__m256d)mask));
 #else
     return (mask[0] ? 1u : 0u) | (mask[1] ? 2u : 0u);
+#endif
+}
+
+// Lanes that compare true, in the form that the instruction set selects by.
+struct Mask {
+#if defined(__AVX512F__)
+    __mmask8 lanes;
+#else
+    ivec lanes;
+#endif
+};
+static inline Mask above(vec a, vec b) {
+#if defined(__AVX512F__)
+    return {_mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ)};
+#else
+    return {a > b};
+#endif
+}
+static inline Mask equal(vec a, vec b) {
+#if defined(__AVX512F__)
+    return {_mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ)};
+#else
+    return {a == b};
+#endif
+}
+static inline vec select(Mask mask, vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_blend_pd(mask.lanes, (__m512d)b, (__m512d)a);
+#else
+    return select(mask.lanes, a, b);
+#endif
+}
+static inline bits bits_of(Mask mask) {
+#if defined(__AVX512F__)
+    return mask.lanes;
+#else
+    return bits_of(mask.lanes);
 #endif
 }
 
@@ -129,12 +175,11 @@ static inline void transpose(const double* from, std::ptrdiff_t from_stride, dou
 #endif
 }
 
-// e^x to 2 units in the last place, for x from -700 to 700; less is taken for -700, NaN too.
+// e^x to 2 units in the last place, for x from -700 to 700 and no other.
 //
 // x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it.
-static inline vec exp(vec x) {
+static inline vec exp_within(vec x) {
     constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer in the low bits
-    x = max(x, splat(-700.0));
     const vec shifted = x * 1.4426950408889634 + magic;
     const vec n = shifted - magic;
     const vec r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
@@ -153,6 +198,9 @@ static inline vec exp(vec x) {
     p = p * r + 1.0;
     return as_vec(as_ivec(p) + (as_ivec(shifted) << 52));
 }
+
+// The same for any x <= 700: less than -700 is taken for -700, NaN too.
+static inline vec exp(vec x) { return exp_within(max(x, splat(-700.0))); }
 
 // A positive normal number as m * 2^e with 1 <= m < 2; e as a double.
 static inline vec mantissa(vec x, vec& e) {

@@ -7,14 +7,14 @@
 namespace stream_mix::STREAM_MIX_ISA {
 
 struct Tile {
-    double* columns;  // (Layout::features, TILE)
+    double* columns;  // (Layout::features, TILE), and room for a whole register of features
     double* rows;     // (TILE, Layout::second)
     double* end;      // the workspace behind
     std::int64_t stride;
 
     Tile(const Mixture& m, const Layout& size, double* workspace)
         : columns(workspace),
-          rows(workspace + size.features * TILE),
+          rows(workspace + padded(size.features) * TILE),
           end(rows + size.second * TILE),
           stride(size.second) {
         __builtin_memset(rows, 0, sizeof(double) * size.second * TILE);
@@ -28,10 +28,10 @@ struct Tile {
         else
             read(m, static_cast<const double*>(from.x) + start * from.row_stride, from, count);
         if (m.holes) mark_observed(m, count);
-        turn(m.d);
-        if (!m.holes && missing(m)) return false;
         if (m.second == Second::diag) square_rows(m, count);
-        widen(m);
+        turn(m.scores == Scores::diag ? Layout(m).features : m.d);
+        if (!m.holes && missing(m)) return false;
+        if (m.scores == Scores::round) lengths(m, columns + m.d * TILE);
         return true;
     }
 
@@ -44,72 +44,75 @@ struct Tile {
                 y = there ? y : 0.0;
                 rows[b * stride + 2 * m.d + j] = there ? 1.0 : 0.0;
             }
-        for (std::int64_t j = 2 * m.d; j < 3 * m.d; ++j)
-            for (int b = 0; b < TILE; ++b) columns[j * TILE + b] = rows[b * stride + j];
     }
 
     // Whether any value is NaN, which every sum with it is.
     bool missing(const Mixture& m) const {
-        vec total{};
-        for (std::int64_t i = 0; i < m.d * TILE; i += W) total += load(columns + i) * 0.0;
-        return bits_of(total != total) != 0;
+        vec total[TILE / W] = {};
+        for (std::int64_t j = 0; j < m.d; ++j)
+            for (int v = 0; v < TILE / W; ++v) total[v] += load(columns + j * TILE + v * W) * 0.0;
+        for (int v = 1; v < TILE / W; ++v) total[0] += total[v];
+        return bits_of(total[0] != total[0]) != 0;
     }
 
     // y of each row.
     template <class Number>
     void read(const Mixture& m, const Number* x, const Rows& from, int count) {
-        for (int b = 0; b < count; ++b) {
-            const Number* value = x + b * from.row_stride;
-            double* row = rows + b * stride;
-            if (from.column_stride == 1)
-                for (std::int64_t j = 0; j < m.d; ++j)
-                    row[j] = (static_cast<double>(value[j]) - m.origin[j]) * m.inverse_scale[j] - m.centre[j];
-            else
-                for (std::int64_t j = 0; j < m.d; ++j)
-                    row[j] = (static_cast<double>(value[j * from.column_stride]) - m.origin[j]) * m.inverse_scale[j] -
-                             m.centre[j];
+        std::int64_t done = 0;
+        if (from.column_stride == 1) {
+            done = m.d / W * W;
+            for (int b = 0; b < count && done; ++b)
+                for (std::int64_t j = 0; j < done; j += W)
+                    store(rows + b * stride + j,
+                          (load_numbers(x + b * from.row_stride + j) - load(m.origin + j)) * load(m.inverse_scale + j) -
+                              load(m.centre + j));
+        }
+        for (std::int64_t j = done; j < m.d; ++j) {
+            const double origin = m.origin[j], inverse = m.inverse_scale[j], centre = m.centre[j];
+            const Number* value = x + j * from.column_stride;
+            for (int b = 0; b < count; ++b)
+                rows[b * stride + j] = (static_cast<double>(value[b * from.row_stride]) - origin) * inverse - centre;
         }
         for (int b = count; b < TILE; ++b) __builtin_memset(rows + b * stride, 0, sizeof(double) * stride);
     }
 
-    // columns = the first d numbers of each row.
-    void turn(std::int64_t d) {
-        const std::int64_t whole = d / W * W;
-        for (std::int64_t j = 0; j < whole; j += W)
+    static vec load_numbers(const double* at) { return load(at); }
+    static vec load_numbers(const float* at) {
+        vec v;
+        for (int i = 0; i < W; ++i) v[i] = at[i];
+        return v;
+    }
+
+    // columns = the first numbers of each row, as many as asked for and up to the next whole register.
+    void turn(std::int64_t width) {
+        for (std::int64_t j = 0; j < width; j += W)
             for (int b = 0; b < TILE; b += W) transpose(rows + b * stride + j, stride, columns + j * TILE + b, TILE);
-        for (std::int64_t j = whole; j < d; ++j)
-            for (int b = 0; b < TILE; ++b) columns[j * TILE + b] = rows[b * stride + j];
     }
 
+    // y^2 behind y. What lies behind y^2 is not touched: there stands what is observed, or 0.
     void square_rows(const Mixture& m, int count) {
-        for (int b = 0; b < count; ++b) {
-            double* row = rows + b * stride;
-            for (std::int64_t j = 0; j < m.d; ++j) row[m.d + j] = row[j] * row[j];
-        }
-    }
-
-    // The features of the scores beyond y.
-    void widen(const Mixture& m) {
-        if (m.scores == Scores::diag) {
-            for (std::int64_t i = 0; i < m.d * TILE; i += W) {
-                const vec y = load(columns + i);
-                store(columns + m.d * TILE + i, y * y);
+        const std::int64_t done = m.d / W * W;
+        for (int b = 0; b < count && done; ++b)
+            for (std::int64_t j = 0; j < done; j += W) {
+                const vec y = load(rows + b * stride + j);
+                store(rows + b * stride + m.d + j, y * y);
             }
-        } else if (m.scores == Scores::round) {
-            lengths(m, columns + m.d * TILE);
-        }
+        for (std::int64_t j = done; j < m.d; ++j)
+            for (int b = 0; b < count; ++b) {
+                const double y = rows[b * stride + j];
+                rows[b * stride + m.d + j] = y * y;
+            }
     }
 
     // |y|^2 of each row.
     void lengths(const Mixture& m, double* out) const {
-        for (int v = 0; v < TILE; v += W) {
-            vec total{};
-            for (std::int64_t j = 0; j < m.d; ++j) {
-                const vec y = load(columns + j * TILE + v);
-                total += y * y;
+        vec total[TILE / W] = {};
+        for (std::int64_t j = 0; j < m.d; ++j)
+            for (int v = 0; v < TILE / W; ++v) {
+                const vec y = load(columns + j * TILE + v * W);
+                total[v] += y * y;
             }
-            store(out + v, total);
-        }
+        for (int v = 0; v < TILE / W; ++v) store(out + v * W, total[v]);
     }
 
     // Upper triangle of sum w y y' over the rows of the tile.
