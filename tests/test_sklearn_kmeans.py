@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -75,3 +78,19 @@ def test_set_output_and_pipelines() -> None:
     assert np.array_equal(out.to_numpy().argmin(axis=1), pipe.predict(x))
     polars = KMeans(3, random_state=0).set_output(transform="polars").fit_transform(x)
     assert polars.columns == ["kmeans0", "kmeans1", "kmeans2"]
+
+
+def test_labels_are_those_of_the_last_call_whenever_they_are_asked_for() -> None:
+    x, _ = blobs(500)
+    kmeans = KMeans(3, random_state=0).partial_fit(x)
+    rows = x[:100].copy()
+    kmeans.partial_fit(rows)
+    rows[:] = 0.0  # the caller's array is the caller's
+    late, pickled = copy.deepcopy(kmeans), pickle.loads(pickle.dumps(kmeans))
+    expected = kmeans.predict(x[:100])
+    for model in (kmeans, late, pickled):
+        assert np.array_equal(model.labels_, expected)
+        assert np.array_equal(model.labels_, expected)
+    del kmeans.labels_
+    assert not hasattr(kmeans, "labels_")
+    assert np.array_equal(kmeans.partial_fit(x[:10]).labels_, kmeans.predict(x[:10]))

@@ -15,6 +15,9 @@ from ..mixture.folders import labels
 from . import inputs
 from .base import Learner, view
 
+_KEPT_BYTES = 1 << 20
+"""Rows of the last call that take no more than this are kept until their labels are asked for."""
+
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Learner):  # type: ignore[misc]  # scikit-learn ships no types
     """k-means over d features, learned in one pass by `partial_fit` or to convergence (Lloyd's algorithm) by
@@ -46,6 +49,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
     >>> round(kmeans.inertia_, 9), sorted(kmeans.cluster_centers_.ravel().round(9).tolist())
     (4.0, [1.0, 10.0])
     """
+
+    _unlabelled: Array | None = None
+    _labels: Ints | None = None
 
     def __init__(
         self,
@@ -81,14 +87,41 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return f"n_samples={n} should be >= n_clusters={k}."
 
     def _learned(self, x: Array, fitted: Fitted | None) -> None:
+        # Few who feed a stream ask for labels: a few rows are kept, and labelled when somebody does.
+        self._unlabelled = x.copy() if x.nbytes <= _KEPT_BYTES else None
+        self._labels = None if self._unlabelled is not None else self._nearest_centre(x)
+
+    @property
+    def labels_(self) -> Ints:
+        """Index (n,) of the centre nearest to each row of the last `fit` or `partial_fit`."""
+        check_is_fitted(self)
+        self._label()
+        if self._labels is None:
+            raise AttributeError("labels_ was deleted; it comes back with the next fit or partial_fit")
+        return self._labels
+
+    @labels_.deleter
+    def labels_(self) -> None:
+        self._labels = self._unlabelled = None
+
+    def _label(self) -> None:
+        """Labels the rows that were kept, if there are any."""
+        if self._unlabelled is not None:
+            self._labels, self._unlabelled = self._nearest_centre(self._unlabelled), None
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._label()
+        return super().__getstate__()
+
+    def _nearest_centre(self, x: Array) -> Ints:
         # With equal weights and one round variance the likeliest cluster is the nearest.
         found = labels(self.model_.spec, self.model_.moments, x)
-        self.labels_ = self._nearest(x)[0] if found is None else found
+        return self._nearest(x)[0] if found is None else found
 
     def predict(self, X: Any) -> Ints:
         """Index (n,), from 0, of the nearest centre."""
         check_is_fitted(self)
-        return self._nearest(inputs.values(self, X, reset=False))[0]
+        return self._nearest_centre(inputs.values(self, X, reset=False))
 
     def transform(self, X: Any) -> Array:
         """Distance (n, k) of each row to each centre, over the features that the row has."""
