@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -111,6 +112,19 @@ def test_bench_judges_what_it_measured() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" met ") == 2
     assert done.stdout.endswith("\nall targets met\n")
+
+
+def test_bench_writes_its_tables_between_the_marks_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
+    done = run("_bench", "--quick", "--only", "centred", "--markdown", file)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    wanted = r"before\n<!-- bench:begin -->\n.*\| <= 1e-08 \|\n<!-- bench:end -->\nafter\n"
+    assert re.fullmatch(wanted, file.read_text(), re.DOTALL)
+    file.write_text("no marks")
+    done = run("_bench", "--quick", "--only", "centred", "--markdown", file)
+    assert (done.returncode, file.read_text()) == (2, "no marks")
+    assert "expected the lines <!-- bench:begin -->" in done.stderr
 
 
 def test_bench_misses_a_target_that_is_not_reached() -> None:

@@ -37,7 +37,10 @@ def _arguments() -> argparse.Namespace:
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    output.add_argument("--markdown", action="store_true", help="the tables of the README")
+    output.add_argument(
+        "--markdown", nargs="?", const="-", metavar="FILE",
+        help="the tables of the README; with a FILE they replace what stands between its two marks",
+    )  # fmt: skip
     output.add_argument("--names", action="store_true", help="only what would be measured, as JSON")
     parser.add_argument("--only", metavar="NAME,...", help=f"only these groups: {', '.join(GROUPS)}")
     parser.add_argument(
@@ -83,7 +86,7 @@ def main() -> int:
         print("\r\x1b[K", end="", file=sys.stderr)
     missed = [record for record in records if record.met is False] if not options.quick else []
     if arguments.markdown:
-        print(report.markdown(records, limits))
+        report.put(arguments.markdown, report.markdown(records, limits, load))
     elif arguments.json:
         print(json.dumps(_plain(records, missed, options, load)))
     else:

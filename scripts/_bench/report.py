@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from . import machine, table
 from .record import SHAPES, Limits, Name, Record, at
@@ -46,7 +47,7 @@ def _of_machine(record: Record) -> str:
     return " ".join(f"{100 * share:.0f}%" if share is not None else "-" for share in shares).strip("- ")
 
 
-def markdown(records: Sequence[Record], limits: dict[str, Limits]) -> str:
+def markdown(records: Sequence[Record], limits: dict[str, Limits], load: float | None) -> str:
     """The README's two tables: what is measured at three sizes, and the rest; no date and no verdicts."""
     by_name = {record.name: record for record in records}
     sized, single = split(by_name)
@@ -62,13 +63,26 @@ def markdown(records: Sequence[Record], limits: dict[str, Limits]) -> str:
         for r in (by_name[name] for name in single)
     ]  # fmt: skip
     machine_lines = described(limits).replace("\n", "; ")
+    busy = "" if load is None else f"; load average {load:.1f} when it began"
     parts = [
-        f"{machine_lines}.",
+        f"{machine_lines}{busy}.",
         "Ours : theirs, **times better**, dense arithmetic as a share of the matrix-product rate:",
         table.markdown(("work", "beside", *COLUMNS, "wanted"), first) if first else "",
         table.markdown(("work", "beside", "ours", "theirs", "times better", "wanted"), last) if last else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def put(path: str, text: str) -> None:
+    """Writes the tables between the marks of a file, or (-) prints them. Raises OSError without the marks."""
+    if path == "-":
+        print(text)
+        return
+    before, begin, rest = Path(path).read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise OSError(f"{path}: expected the lines {BEGIN} and {END}")
+    Path(path).write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def split(names: Iterable[Name]) -> tuple[dict[tuple[str, str], list[Name | None]], list[Name]]:
