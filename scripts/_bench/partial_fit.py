@@ -1,4 +1,8 @@
-"""scikit-learn's `partial_fit`: ours beside MiniBatchKMeans, in calls of 1024 rows."""
+"""scikit-learn's `partial_fit`: ours beside MiniBatchKMeans, in calls of 1024 rows.
+
+Theirs labels the rows in every call, unless it is told not to; ours when its labels are read. So that both do
+the same work ours are read after every call, and there are rows in which neither labels anything.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +38,26 @@ class Case:
     k: int
     cores: str = ALL
     dtype: str = "float64"
+    labels: bool = True
+
+    @property
+    def judged(self) -> bool:
+        """The plain case; the others are shown beside it."""
+        return self.cores == ALL and self.dtype == "float64" and self.labels
 
     @property
     def name(self) -> Name:
         """The row of the table."""
         rows = "" if self.dtype == "float64" else f" {self.dtype}"
-        return Name(GROUP, f"partial_fit({BATCH}{rows} rows), KMeans, {self.cores}", PEER, at(self.d, self.k))
+        told = "with labels" if self.labels else "no labels"
+        work = f"partial_fit({BATCH}{rows} rows), KMeans, {told}, {self.cores}"
+        return Name(GROUP, work, PEER, at(self.d, self.k))
 
 
 CASES = (
     *(Case(d, k, cores) for cores in (ALL, ONE) for d, k in SHAPES),
     *(Case(d, k, dtype="float32") for d, k in SHAPES),
+    *(Case(d, k, cores, labels=False) for cores in (ALL, ONE) for d, k in SHAPES),
 )
 
 
@@ -70,11 +83,11 @@ def records(options: Options) -> Iterator[Record]:
 def _record(case: Case, ours: KMeans, x: np.ndarray, options: Options) -> Record:
     d, k = case.d, case.k
     # Theirs keeps its first call's number of threads and type of numbers.
-    theirs = MiniBatchKMeans(n_clusters=k, random_state=0, batch_size=BATCH)
+    theirs = MiniBatchKMeans(n_clusters=k, random_state=0, batch_size=BATCH, compute_labels=case.labels)
     _pass(theirs, x)
-    sides = {"theirs": theirs, "ours": ours}
     taken = alternate(
-        {name: partial(_pass, learner, x) for name, learner in sides.items()}, options.repetitions
+        {"theirs": partial(_pass, theirs, x), "ours": partial(_pass, ours, x, case.labels)},
+        options.repetitions,
     )
     seconds, limits = median(taken["ours"]), options.limits[case.cores]
     return Record(
@@ -83,13 +96,16 @@ def _record(case: Case, ours: KMeans, x: np.ndarray, options: Options) -> Record
         "rows/s",
         len(x) / median(taken["theirs"]),
         ratio(taken["theirs"], taken["ours"]),
-        # Distances twice: to learn, and for the labels under the centres after it.
-        share=limits.share(4.0 * len(x) * k * d, seconds),
+        # Distances to learn, and once more for the labels under the centres after it.
+        share=limits.share((4.0 if case.labels else 2.0) * len(x) * k * d, seconds),
         traffic=limits.traffic(x.nbytes, seconds),
-        target=Target("ratio", ">=", LEAST[d]) if case.cores == ALL and case.dtype == "float64" else None,
+        target=Target("ratio", ">=", LEAST[d]) if case.judged else None,
     )
 
 
-def _pass(learner: Any, x: np.ndarray) -> None:
+def _pass(learner: Any, x: np.ndarray, labels: bool = False) -> None:
+    """Learns all of x, and reads the labels of each part where they are wanted."""
     for start in range(0, len(x), BATCH):
         learner.partial_fit(x[start : start + BATCH])
+        if labels:
+            assert len(learner.labels_) == BATCH
