@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..mixture import Change as Learnt
-from ..mixture import Model, Posterior, Rows, judge_batch, learn, posterior, rows_until_batch
+from ..mixture import Model, Posterior, Rows, judge_batches, learn, posterior, rows_until_batch
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
 from ..protocol.messages import ChangeKind
 from .events import (
@@ -147,7 +147,11 @@ class _Said:
         self.outliers: list[Array] = []
 
     def take(self, border: Model, start: int, found: Posterior) -> None:
-        self.parts.append(Part(start, border.generation, border.components, found.p))
+        """Rows from `start` on, whose batches came one after the other from this border on."""
+        size = border.spec.batch_size
+        for i, first in enumerate(range(0, len(found.p), size)):
+            p = found.p[first : first + size]
+            self.parts.append(Part(start + first, border.generation + i, border.components, p))
         self.labels.append(found.label)
         self.densities.append(found.log_density)
         self.outliers.append(found.outlier)
@@ -177,6 +181,12 @@ class _News:
         due = now.learned // every > then.learned // every or (then.warming and not now.warming)
         return self.show(after) if due else after
 
+    def batches_until_due(self, learner: Learner) -> int:
+        """Batches that the model can learn before a snapshot is due, that one included."""
+        every = self.state.plan.snapshot_every_rows
+        left = every - learner.border.learned % every
+        return 1 if learner.border.warming else -(-left // learner.border.spec.batch_size)
+
     def show(self, learner: Learner) -> Learner:
         topic = f"snapshot/{self.name}"
         number = self.published.get(topic, 0)
@@ -189,22 +199,22 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
     """Judges and learns rows, cut where batches end."""
     start, n = 0, len(rows)
     while start < n:
-        waiting = learner.waiting
+        waiting, size = learner.waiting, learner.border.spec.batch_size
         room = rows_until_batch(learner.border) - sum(map(len, waiting))
-        stop = min(n, start + room)
-        piece = rows[start:stop]
-        if stop - start < room:
+        piece = rows[start : start + room]
+        if len(piece) < room:
             said.take(learner.border, start, posterior(learner.border, piece.x))
             # A copy: a view would hold on to the whole group.
             return replace(learner, waiting=(*waiting, piece.copy()))
-        if len(piece) == learner.border.spec.batch_size:
-            border, done, found = judge_batch(learner.border, piece)
+        if room == size:
+            whole = min((n - start) // size, news.batches_until_due(learner)) * size
+            border, done, found = judge_batches(learner.border, rows[start : start + whole])
         else:
             found = posterior(learner.border, piece.x)
             border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
         said.take(learner.border, start, found)
         learner = news.learned(learner, Learner(border, (), learner.shown), done.changes)
-        start = stop
+        start += len(found.p)
     return learner
 
 

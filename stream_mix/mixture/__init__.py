@@ -7,7 +7,7 @@ steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how 
 from .basis import Basis
 from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
-from .learning import Change, Learned, expand, flush, judge_batch, learn, rows_until_batch
+from .learning import Change, Learned, expand, flush, judge_batches, learn, rows_until_batch
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
@@ -41,7 +41,7 @@ __all__ = [
     "flush",
     "from_state",
     "health",
-    "judge_batch",
+    "judge_batches",
     "learn",
     "parameters",
     "posterior",

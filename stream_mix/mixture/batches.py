@@ -26,7 +26,7 @@ class Run:
         model: the model after them.
         batches: how many there were.
         gained: the sum of their rows' log densities before learning, each times its weight.
-        said: with `tell`, what the model said of each row before it was learned.
+        said: with `tell`, what the model said of each row before its batch was learned.
     """
 
     model: Model
@@ -44,6 +44,7 @@ def run(model: Model, rows: Rows, most: int, *, tell: bool = False) -> Run | Non
     folder = folder_of(model.spec, model.d)
     if folder is None:
         return None
+    rows = rows[: most * model.spec.batch_size]
     before = model.store[0]
     batches, mass, seen, mean, scatter, t, evidence, counted, gained, told = folder.learn(
         *arrays(before), model.t, *model.evidence, rows.x, rows.w, rows.t, most, tell, threads.count()
@@ -63,7 +64,6 @@ def run(model: Model, rows: Rows, most: int, *, tell: bool = False) -> Run | Non
     )
     if told is None:
         return Run(after, batches, gained, None)
-    p, label, log_density, outlier = told
-    return Run(
-        after, batches, gained, Posterior(p, np.array(model.components)[label], log_density, outlier)
-    )
+    p, label, log_density, outlier = (column[:taken] for column in told)
+    found = Posterior(p, np.array(model.components)[label], log_density, outlier)
+    return Run(after, batches, gained, found)

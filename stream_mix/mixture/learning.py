@@ -84,18 +84,21 @@ def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
     return replace(model, pending=waiting[full:].copy()), done
 
 
-def judge_batch(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
-    """`posterior` of rows that are exactly the next batch, then `learn`: the same bits, in one visit.
+def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
+    """`posterior` of each batch of the rows, then `learn` of it: the same bits, in one visit.
 
-    Raises ValueError where rows wait already, or where these are not `batch_size` many.
+    Takes the first batch and as many more as one call of the compiled fold does; how many rows that were is
+    in what was learned. Raises ValueError where rows wait already, or where these are not whole batches.
     """
-    if len(model.pending) or len(rows) != model.spec.batch_size:
+    size = model.spec.batch_size
+    if len(model.pending) or not len(rows) or len(rows) % size:
         raise ValueError(
-            f"judge_batch: {len(model.pending)} rows wait and {len(rows)} came, expected none and"
-            f" {model.spec.batch_size}"
+            f"judge_batches: {len(model.pending)} rows wait and {len(rows)} came, expected none and"
+            f" whole batches of {size}"
         )
-    if (run := batches.run(model, rows, 1, tell=True)) is not None and run.said is not None:
+    if (run := batches.run(model, rows, _until_basis(model), tell=True)) is not None and run.said is not None:
         return *_after(run), run.said
+    rows = rows[:size]
     if model.next_start or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
@@ -135,9 +138,14 @@ def expand(model: Model, d: int) -> Model:
 def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
     """The first of these whole batches, and as many more as the compiled fold takes before the basis is due
     to be looked at."""
-    if (run := batches.run(model, rows, _BASIS_BATCHES - model.generation % _BASIS_BATCHES)) is not None:
+    if (run := batches.run(model, rows, _until_basis(model))) is not None:
         return _after(run)
     return _learn_batch(model, rows[: model.spec.batch_size])
+
+
+def _until_basis(model: Model) -> int:
+    """Batches until the basis is due to be looked at."""
+    return _BASIS_BATCHES - model.generation % _BASIS_BATCHES
 
 
 def _after(run: batches.Run) -> tuple[Model, Learned]:

@@ -20,7 +20,7 @@ from stream_mix.mixture import (
     Rows,
     TimeHalfLife,
     Window,
-    judge_batch,
+    judge_batches,
     learn,
     posterior,
     state_hash,
@@ -145,7 +145,7 @@ def test_rows_with_holes_take_turns_with_whole_ones(family: str) -> None:
 def test_what_is_said_before_learning_is_the_posterior(family: str) -> None:
     model, rows = settled(family, Forever(), 3, 50)
     batch = rows[:50]
-    after, _, said = judge_batch(model, batch)
+    after, _, said = judge_batches(model, batch)
     found = posterior(model, batch.x)
     for name in ("p", "label", "log_density", "outlier"):
         np.testing.assert_array_equal(getattr(said, name), getattr(found, name))

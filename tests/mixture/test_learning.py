@@ -22,7 +22,7 @@ from stream_mix.mixture import (
     flush,
     from_state,
     health,
-    judge_batch,
+    judge_batches,
     learn,
     parameters,
     posterior,
@@ -273,10 +273,10 @@ def test_judging_and_learning_a_batch_at_once_is_both_in_turn_to_the_last_bit(fa
         batch = rows[start : start + 50]
         apart = posterior(one, batch.x)
         one, done = learn(one, batch)
-        two, at_once, told = judge_batch(two, batch)
+        two, at_once, told = judge_batches(two, batch)
         assert state_hash(one) == state_hash(two)
         assert done == at_once
         for name in ("p", "label", "log_density", "outlier"):
             np.testing.assert_array_equal(getattr(told, name), getattr(apart, name))
     with pytest.raises(ValueError, match="0 rows wait and 20 came"):
-        judge_batch(two, rows[:20])
+        judge_batches(two, rows[:20])
