@@ -13,9 +13,9 @@ from typing import Any
 from .arrays import Array, Ints
 from .kernels import threads
 from .kernels.choice import chosen
-from .kernels.shortlist import applies
 from .memory import Forever, HalfLife, Memory, TimeHalfLife
 from .moments import Moments
+from .priors import Prior
 from .spec import Spec
 
 _TAIL_FEATURES = 700
@@ -25,7 +25,7 @@ _TAIL_FEATURES = 700
 def judged(spec: Spec, moments: Moments, x: Array) -> tuple[Array, Ints, Array, Array] | None:
     """Responsibilities (n, k), likeliest component (n,), log density in the data's units (n,) and outlier
     score (n,) of rows x (n, d), by the compiled twin; None where it cannot."""
-    folder = None if applies(spec.n_components, len(x)) else folder_of(spec, moments.d)
+    folder = folder_of(spec, moments.d)
     if folder is None:
         return None
     found: tuple[Array, Ints, Array, Array] | None = folder.judge(*arrays(moments), x, threads.count())
@@ -47,24 +47,33 @@ def arrays(moments: Moments) -> tuple[Array, ...]:
     return moments.mass, moments.seen, moments.mean, moments.scatter, basis.origin, basis.scale
 
 
-@lru_cache(maxsize=64)
 def folder_of(spec: Spec, d: int) -> Any:
     """The compiled twin for these choices over d features; None where there is none."""
-    family = spec.family_value
-    if not (family.compiled and 0 < d <= _TAIL_FEATURES):
+    if not (spec.family_value.compiled and 0 < d <= _TAIL_FEATURES):
         return None
-    memory, half_life = _memory(spec.memory)
-    prior = spec.prior
+    memory, prior, batch_size = spec.memory, spec.prior, spec.batch_size
+    return _folder(spec.family, spec.hard, memory, prior, batch_size, spec.n_components, d)
+
+
+# What a model was seeded with is not among the choices: models of one kind share a twin.
+@lru_cache(maxsize=16)
+def _folder(family: str, hard: bool, memory: Memory, prior: Prior, batch_size: int, k: int, d: int) -> Any:
+    name, half_life = _memory(memory)
     return chosen().folder(
-        family=spec.family,
-        hard=spec.hard,
-        memory=memory,
+        family=family,
+        hard=hard,
+        memory=name,
         half_life=half_life,
         prior=(prior.weight, prior.covariance, prior.correlation, prior.reg_covar),
-        batch_size=spec.batch_size,
-        k=spec.n_components,
+        batch_size=batch_size,
+        k=k,
         d=d,
     )
+
+
+def forget() -> None:
+    """Drops the twins that were made: for tests that choose other kernels."""
+    _folder.cache_clear()
 
 
 def has_bucket(memory: Memory) -> bool:

@@ -39,7 +39,8 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
         "scored_share": None,
         "truncation_loss": None,
     }
-    if model.k >= shortlist.LEAST_COMPONENTS and (truncation := shortlist.latest()) is not None:
+    truncation = shortlist.latest()
+    if truncation is not None and (truncation.k, truncation.d) == (model.k, model.d):
         report["scored_share"], report["truncation_loss"] = truncation.share, truncation.loss
     if not model.warming:
         weights = model.parameters.weights

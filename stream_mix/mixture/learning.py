@@ -18,6 +18,7 @@ from .basis import Basis, least_scale
 from .em import batch_moments, centred, e_step
 from .families import Parameters
 from .kernels import Told, accumulate, has_missing
+from .kernels.shortlist import applies
 from .memory import Store, total
 from .model import Model, Posterior, data_log_density, posterior, said
 from .moments import Moments, lineage_of
@@ -99,7 +100,9 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
     if (run := batches.run(model, rows, _until_basis(model), tell=True)) is not None and run.said is not None:
         return *_after(run), run.said
     rows = rows[:size]
-    if model.next_start or has_missing(rows.x) or np.isnan(model.basis.origin).any():
+    # Learning may go by short lists of components; what is said of a row never does.
+    apart = model.next_start or applies(model.k, size)
+    if apart or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
     after, done, told = _step(model, rows, model.learned, tell=True)

@@ -45,7 +45,7 @@ class Rows:
         Raises ValueError, naming the first bad row, for infinite or huge values, weights that are not
         positive, infinite or huge times.
         """
-        values = np.asarray(x, dtype=np.float64)
+        values = np.require(x, np.float64, "A")
         if values.ndim != 2:
             raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
         n = len(values)

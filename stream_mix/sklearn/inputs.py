@@ -77,6 +77,7 @@ def _plain(estimator: BaseEstimator, X: Any) -> bool:
         and len(X) > 0
         and X.shape[1] == estimator.n_features_in_
         and X.flags.c_contiguous
+        and X.flags.aligned
         and not hasattr(estimator, "feature_names_in_")
         and first_beyond(X, LARGEST) < 0
     )

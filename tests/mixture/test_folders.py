@@ -27,8 +27,8 @@ from stream_mix.mixture import (
 )
 from stream_mix.mixture import batches as compiled_batches
 from stream_mix.mixture.arrays import Array
-from stream_mix.mixture.folders import folder_of
-from stream_mix.mixture.kernels import available, choice, named
+from stream_mix.mixture.folders import forget
+from stream_mix.mixture.kernels import available, named
 
 from .streams import ALL_FAMILIES, holes, spec
 
@@ -71,10 +71,10 @@ def same(ours: Model, theirs: Model) -> None:
 
 @pytest.fixture(params=COMPILED)
 def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv(choice.VARIABLE, request.param)
-    folder_of.cache_clear()
+    monkeypatch.setattr("stream_mix.mixture.folders.chosen", lambda: named(request.param))
+    forget()
     yield str(request.param)
-    folder_of.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
@@ -170,10 +170,10 @@ def test_what_the_compiled_fold_does_not_know_is_left_to_python() -> None:
     model, rows = settled("diag", Forever(), 2, 20)
     stranger = {**FAMILIES, "diag": replace(FAMILIES["diag"], compiled=False)}
     with mock.patch("stream_mix.mixture.spec.FAMILIES", stranger):
-        folder_of.cache_clear()
+        forget()
         assert compiled_batches.run(model, rows, 1) is None
         same(learn(model, rows)[0], in_python(model, rows)[0])
-    folder_of.cache_clear()
+    forget()
     assert compiled_batches.run(model, rows, 1) is not None
 
 

@@ -4,6 +4,7 @@ names."""
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -82,6 +83,7 @@ def named(name: str) -> Kernels:
     return _ALL[name]
 
 
+@cache
 def chosen() -> Kernels:
-    """The implementation that STREAM_MIX_KERNELS names, else the best."""
+    """The implementation that STREAM_MIX_KERNELS named when it was asked for first, else the best."""
     return named(os.environ.get(VARIABLE) or available()[0])

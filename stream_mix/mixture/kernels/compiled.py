@@ -32,8 +32,7 @@ class Compiled:
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """As `reference.posterior`."""
-        lists = self._lists(x, natural, basis)
-        said = self._packed(natural, basis).posterior(x, lists, threads.count())
+        said = self._packed(natural, basis).posterior(x, None, threads.count())
         if said is None and natural.kind == "diag":
             said = self._holes(natural, basis).posterior(x, None, threads.count())
             assert said is not None
@@ -50,7 +49,8 @@ class Compiled:
         basis: Basis | None = None,
     ) -> Sums | None:
         """As `reference.accumulate`."""
-        lists = self._lists(x, natural, basis)
+        # What is said of a row must not depend on the rows beside it, as lists do.
+        lists = None if tell else self._lists(x, natural, basis)
         found = self._packed(natural, basis).accumulate(x, w, hard, tell, lists, threads.count())
         if found is None and natural.kind == "diag":
             found = self._holes(natural, basis).accumulate(x, w, hard, tell, None, threads.count())
@@ -73,8 +73,9 @@ class Compiled:
     def _lists(self, x: Array, natural: Natural, basis: Basis | None) -> _native.Lists | None:
         """Short lists of components for the rows, where there are so many that lists are worth while and
         cost next to nothing in log-likelihood; None: all components for all rows."""
-        if not shortlist.applies(natural.k, len(x)):
+        if not shortlist.applies(natural.k, len(x)) or not natural.d:
             return None
+        shortlist.record(None)
         sample = np.ascontiguousarray(x[:: -(-len(x) // shortlist.SAMPLE)])
         packed = self._packed(natural, basis)
         reach = shortlist.plausible(natural.d)
@@ -95,7 +96,7 @@ class Compiled:
                 of_all = leaves.label(x, threads.count())
                 if of_all is None:
                     return None
-                shortlist.record(shortlist.Truncation(found.share, loss))
+                shortlist.record(shortlist.Truncation(natural.k, natural.d, found.share, loss))
                 return of_all, found.offset, found.members, reach
         return None
 

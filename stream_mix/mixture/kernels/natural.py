@@ -39,6 +39,10 @@ class Natural:
     peak: Array
     round: bool = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What kernels made of it is made again.
+        return {name: value for name, value in self.__dict__.items() if name != "packed"}
+
     @property
     def k(self) -> int:
         """Number of components."""

@@ -66,9 +66,12 @@ class Shortlist:
 
 @dataclass(frozen=True)
 class Truncation:
-    """What short lists did in a call: the share of the components that a row was scored by, and the share of
-    the log-likelihood, in magnitude, that it cost on a sample of its rows."""
+    """What short lists did to a mixture of k components over d features in a call: the share of the
+    components that a row was scored by, and the share of the log-likelihood, in magnitude, that it cost on a
+    sample of its rows."""
 
+    k: int
+    d: int
     share: float
     loss: float
 
@@ -95,13 +98,14 @@ def dense() -> Iterator[None]:
 
 
 def latest() -> Truncation | None:
-    """What short lists did where they were used last in this process; None where they never were."""
+    """What short lists did in the last call of this process that could use them; None where they were not
+    worth their while, or there was none."""
     return _latest[-1] if _latest else None
 
 
-def record(truncation: Truncation) -> None:
+def record(truncation: Truncation | None) -> None:
     """Keeps what `latest` says."""
-    _latest[:] = [truncation]
+    _latest[:] = [] if truncation is None else [truncation]
 
 
 def leaf_mixture(natural: Natural, centres: Array, basis: Basis | None) -> tuple[Natural, Basis]:

@@ -36,6 +36,8 @@ def limit(threads: int) -> Iterator[None]:
     1
     """
     global _count
+    if threads < 1:
+        raise ValueError(f"threads: limit is {threads}, expected an integer >= 1")
     before, _count = _count, threads
     try:
         yield

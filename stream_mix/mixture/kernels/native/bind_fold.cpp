@@ -28,11 +28,23 @@ Memory memory_of(const std::string& name) {
     refuse("memory is '" + name + "', expected forever, half_life or time_half_life");
 }
 
-// One call at a time: a Folder computes in memory of its own.
+// A Folder computes in memory of its own. A call that finds it in use by another thread, or locked for ever in a
+// process that was forked meanwhile, works with one made for the occasion.
 struct Guarded {
+    const Isa& isa;
     Folder folder;
     std::mutex guard;
-    Guarded(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d) : folder(isa, choices, k, d) {}
+
+    Guarded(const Isa& set, const Choices& choices, std::int64_t k, std::int64_t d)
+        : isa(set), folder(set, choices, k, d) {}
+
+    template <class Work>
+    auto with(Work&& work) {
+        const std::unique_lock<std::mutex> lock(guard, std::try_to_lock);
+        if (lock) return work(folder);
+        Folder another(isa, folder.choices(), folder.k(), folder.d());
+        return work(another);
+    }
 };
 
 std::unique_ptr<Guarded> make(const std::string& isa, const std::string& family, bool hard, const std::string& memory,
@@ -92,7 +104,7 @@ Record read_only(const Folder& folder, const Numbers& mass, const Numbers& seen,
 
 nb::object judge(Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
                  const Numbers& origin, const Numbers& scale, const Matrix& x, int threads) {
-    Folder& folder = self.folder;
+    const Folder& folder = self.folder;
     expect_moments(folder, mass, seen, mean, scatter, origin, scale);
     const Rows rows = rows_of(x, std::nullopt, folder.d());
     Telling telling(rows.n, folder.k());
@@ -100,8 +112,9 @@ nb::object judge(Guarded& self, const Numbers& mass, const Numbers& seen, const 
     bool plain;
     {
         const nb::gil_scoped_release free;
-        const std::lock_guard<std::mutex> lock(self.guard);
-        plain = folder.judge(record, origin.data(), scale.data(), rows, telling.said(), threads);
+        plain = self.with([&](Folder& own) {
+            return own.judge(record, origin.data(), scale.data(), rows, telling.said(), threads);
+        });
     }
     if (!plain) return nb::none();
     return telling.arrays();
@@ -109,7 +122,7 @@ nb::object judge(Guarded& self, const Numbers& mass, const Numbers& seen, const 
 
 nb::object label(Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
                  const Numbers& origin, const Numbers& scale, const Matrix& x, int threads) {
-    Folder& folder = self.folder;
+    const Folder& folder = self.folder;
     expect_moments(folder, mass, seen, mean, scatter, origin, scale);
     const Rows rows = rows_of(x, std::nullopt, folder.d());
     Made<std::int64_t> labels(rows.n);
@@ -117,9 +130,10 @@ nb::object label(Guarded& self, const Numbers& mass, const Numbers& seen, const 
     bool plain;
     {
         const nb::gil_scoped_release free;
-        const std::lock_guard<std::mutex> lock(self.guard);
         const Said said{{nullptr, labels.data.get(), nullptr, nullptr}, nullptr};
-        plain = folder.judge(record, origin.data(), scale.data(), rows, said, threads);
+        plain = self.with([&](Folder& own) {
+            return own.judge(record, origin.data(), scale.data(), rows, said, threads);
+        });
     }
     if (!plain) return nb::none();
     return labels.array({static_cast<std::size_t>(rows.n)});
@@ -129,7 +143,7 @@ nb::tuple learn(Guarded& self, const Numbers& mass, const Numbers& seen, const N
                 const Numbers& origin, const Numbers& scale, double t, double evidence, double counted, const Matrix& x,
                 const std::optional<Numbers>& w, const std::optional<Numbers>& times, std::int64_t most, bool tell,
                 int threads) {
-    Folder& folder = self.folder;
+    const Folder& folder = self.folder;
     expect_moments(folder, mass, seen, mean, scatter, origin, scale);
     const Rows rows = rows_of(x, w, folder.d());
     if (times) expect_size(*times, rows.n, "learn: times");
@@ -140,9 +154,10 @@ nb::tuple learn(Guarded& self, const Numbers& mass, const Numbers& seen, const N
                         scatters.data.get()};
     {
         const nb::gil_scoped_release free;
-        const std::lock_guard<std::mutex> lock(self.guard);
-        folder.learn(record, origin.data(), scale.data(), rows, times ? times->data() : nullptr, most, telling.said(),
-                     progress, threads);
+        self.with([&](Folder& own) {
+            own.learn(record, origin.data(), scale.data(), rows, times ? times->data() : nullptr, most, telling.said(),
+                      progress, threads);
+        });
     }
     const std::size_t k = folder.k(), d = folder.d();
     const Family family = folder.choices().family;

@@ -38,6 +38,10 @@ PackedMixture* make(const std::string& isa_name, const std::string& scores, cons
     m.second = second_of(second);
     m.k = static_cast<std::int64_t>(peak.size());
     m.d = static_cast<std::int64_t>(centre.size());
+    const bool fits = m.second == Second::full   ? m.scores == Scores::full
+                      : m.second == Second::tied ? m.scores == Scores::linear
+                                                 : m.scores != Scores::full;
+    if (!fits) refuse("mixture: scores are '" + scores + "', which do not go with second moments '" + second + "'");
     m.precision = precision;
     m.holes = holes;
     if (holes && (m.scores != Scores::diag || m.second != Second::diag)) refuse("mixture: only diag can have holes");
@@ -46,7 +50,7 @@ PackedMixture* make(const std::string& isa_name, const std::string& scores, cons
     expect_size(origin, m.d, "mixture: origin");
     expect_size(inverse_scale, m.d, "mixture: inverse_scale");
     expect_size(theta, m.k * (1 + f), "mixture: theta");
-    const std::int64_t triangles = m.scores == Scores::full ? m.k * triangle : whiten.size() ? triangle : 0;
+    const std::int64_t triangles = m.scores == Scores::full ? m.k * triangle : m.second == Second::tied ? triangle : 0;
     expect_size(whiten, triangles, "mixture: whiten");
     std::vector<double> numbers;
     numbers.reserve(3 * m.d + theta.size() + whiten.size() + peak.size());

@@ -24,39 +24,37 @@ void scale(double* values, std::int64_t n, double factor) {
     for (std::int64_t i = 0; i < n; ++i) values[i] *= factor;
 }
 
-// Scatter (rows, d, d) after its masses (rows, d) went from `seen` to what `faded` leaves of them.
-void fade_matrix(double* scatter, const double* seen, std::int64_t d, double factor) {
+// The factor that keeps a covariance while its mass goes from `before` to `after`.
+double root_of_share(double before, double after) { return before > 0.0 ? __builtin_sqrt(after / before) : 0.0; }
+
+// scatter_ij *= factor_i factor_j
+void stretch(double* scatter, std::int64_t d, const double* factor) {
     for (std::int64_t i = 0; i < d; ++i)
-        for (std::int64_t j = 0; j < d; ++j) {
-            const double before = seen[i] * seen[j], after = faded(seen[i], factor) * faded(seen[j], factor);
-            scatter[i * d + j] *= before > 0.0 ? __builtin_sqrt(after / before) : 0.0;
-        }
+        for (std::int64_t j = 0; j < d; ++j) scatter[i * d + j] *= factor[i] * factor[j];
 }
 
 // Moments.fade where some mass would underflow: quiet components lose weight, not shape.
 void fade_slowly(Second second, const Record& r, double factor, double* room) {
     if (second == Second::tied) {
         for (std::int64_t j = 0; j < r.d; ++j) {
-            room[j] = room[r.d + j] = 0.0;
+            double before = 0.0, after = 0.0;
             for (std::int64_t k = 0; k < r.k; ++k) {
-                room[j] += r.seen[k * r.d + j];
-                room[r.d + j] += faded(r.seen[k * r.d + j], factor);
+                before += r.seen[k * r.d + j];
+                after += faded(r.seen[k * r.d + j], factor);
             }
+            room[j] = root_of_share(before, after);
         }
-        for (std::int64_t i = 0; i < r.d; ++i)
-            for (std::int64_t j = 0; j < r.d; ++j) {
-                const double before = room[i] * room[j], after = room[r.d + i] * room[r.d + j];
-                r.scatter[i * r.d + j] *= before > 0.0 ? __builtin_sqrt(after / before) : 0.0;
-            }
+        stretch(r.scatter, r.d, room);
     }
     for (std::int64_t k = 0; k < r.k; ++k) {
         double* seen = r.seen + k * r.d;
-        if (second == Second::full) fade_matrix(r.scatter + k * r.d * r.d, seen, r.d, factor);
         for (std::int64_t j = 0; j < r.d; ++j) {
             const double after = faded(seen[j], factor);
-            if (second == Second::diag) r.scatter[k * r.d + j] *= seen[j] > 0.0 ? after / seen[j] : 0.0;
+            room[j] = root_of_share(seen[j], after);
+            if (second == Second::diag) r.scatter[k * r.d + j] *= room[j] * room[j];
             seen[j] = after;
         }
+        if (second == Second::full) stretch(r.scatter + k * r.d * r.d, r.d, room);
         r.mass[k] = faded(r.mass[k], factor);
     }
 }

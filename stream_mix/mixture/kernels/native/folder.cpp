@@ -45,7 +45,7 @@ double newest(const double* t, std::int64_t n, double before) {
 }  // namespace
 
 Folder::Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d)
-    : isa_(isa), choices_(choices), mixture_(shape(choices.family, k, d)), inverse_scale_(2 * d) {
+    : isa_(isa), choices_(choices), mixture_(shape(choices.family, k, d)), inverse_scale_(d) {
     const Layout size(mixture_);
     const std::int64_t triangle = d * (d + 1) / 2, whiten = choices.family == Family::full   ? k * triangle
                                                             : choices.family == Family::tied ? triangle

@@ -186,13 +186,14 @@ inline bits reached(const Mixture& m, vec top, vec label, bits filled) {
 // Room that a pass computes in, in the order in which it lies in the workspace.
 struct Room {
     Tile tile;
-    double *scores, *quadratic, *mass;
+    double *scores, *quadratic, *mass, *weight;
     Active active;
 
-    Room(const Mixture& m, const Layout& size, double* workspace) : tile(m, size, workspace) {
+    Room(const Mixture& m, const Layout& size, double* workspace) : tile(size, workspace) {
         scores = tile.end;
         quadratic = scores + (m.k + 3) / 4 * 4 * TILE;
-        mass = quadratic + TILE;
+        weight = quadratic + TILE;
+        mass = weight + TILE;
         active.r = mass + m.k * W;
         active.k = reinterpret_cast<std::int64_t*>(active.r + m.k * W);
         active.lanes = reinterpret_cast<bits*>(active.k + m.k);
@@ -225,9 +226,9 @@ inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, con
         for (int i = 0; i < filled; ++i)
             if (!(near >> i & 1u)) out.label[start + v + i] = -1;
     if (!sums) return;
-    double weight[W] = {};
-    for (int i = 0; i < filled; ++i)
-        if (near >> i & 1u) weight[i] = rows.w ? rows.w[start + v + i] : 1.0;
+    double* weight = room.weight + v;
+    for (int i = 0; i < W; ++i)
+        weight[i] = !(near >> i & 1u) ? 0.0 : rows.w ? rows.w[start + v + i] : 1.0;
     const Part part{room.tile.rows + v * size.second, room.tile.columns + v, size.second};
     learn(m, size, *sums, room.mass, part, active, label, load(weight), near);
 }
@@ -244,7 +245,7 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
         score_tile(m, size, packed, room.tile, room.scores, room.quadratic);
         for (int v = 0; v < count; v += W) vector_of_rows(m, size, room, rows, start, v, count, out, sums);
         if (sums && m.second == Second::tied)
-            room.tile.add_pooled(m, size, rows.w ? rows.w + start : nullptr, count, sums->pooled);
+            room.tile.add_pooled(m, size, room.weight, count, sums->pooled);
     }
     if (sums)
         for (std::int64_t k = 0; k < m.k; ++k) sums->mass[k] += sum(load(room.mass + k * W));

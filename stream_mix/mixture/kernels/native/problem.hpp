@@ -101,8 +101,8 @@ struct Layout {
                    : m.scores == Scores::round ? m.d + 1
                                                : m.d),
           packed(m.scores == Scores::full ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
-                                          : (m.k + 3) / 4 * 4 * (features + 1) + triangle(m.d)),
-          workspace(TILE * (padded(features) + second + (m.k + 3) / 4 * 4 + m.k + 2) + 4 * m.k + 64) {}
+                                          : (m.k + 3) / 4 * 4 * (features + 1) + (m.second == Second::tied ? triangle(m.d) : 0)),
+          workspace(TILE * (padded(features) + second + (m.k + 3) / 4 * 4 + m.k + 3) + 4 * m.k + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

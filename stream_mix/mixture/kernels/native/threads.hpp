@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -28,6 +29,7 @@ void in_groups(std::int64_t groups, int threads, Work&& work) {
         }
     };
     std::vector<std::thread> others;
+    others.reserve(static_cast<std::size_t>(threads > 1 ? threads - 1 : 0));
     for (std::int64_t i = 1; i < std::min<std::int64_t>(threads, groups); ++i) {
         try {
             others.emplace_back(loop);

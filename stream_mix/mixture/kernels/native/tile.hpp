@@ -12,13 +12,12 @@ struct Tile {
     double* end;      // the workspace behind
     std::int64_t stride;
 
-    Tile(const Mixture& m, const Layout& size, double* workspace)
+    Tile(const Layout& size, double* workspace)
         : columns(workspace),
           rows(workspace + padded(size.features) * TILE),
           end(rows + size.second * TILE),
           stride(size.second) {
         __builtin_memset(rows, 0, sizeof(double) * size.second * TILE);
-        (void)m;
     }
 
     // Rows start to start + count; the rest of the tile is 0. False where a value is missing and must not be.
@@ -119,7 +118,7 @@ struct Tile {
     void add_pooled(const Mixture& m, const Layout& size, const double* w, int count, double* pooled) const {
         for (std::int64_t i = 0; i < m.d; ++i) {
             double wy[TILE];
-            for (int b = 0; b < count; ++b) wy[b] = columns[i * TILE + b] * (w ? w[b] : 1.0);
+            for (int b = 0; b < count; ++b) wy[b] = columns[i * TILE + b] * w[b];
             for (std::int64_t c = i / W * W; c < size.row; c += W) {
                 vec total = load(pooled + i * size.row + c);
                 for (int b = 0; b < count; ++b) total += splat(wy[b]) * load(rows + b * stride + c);
