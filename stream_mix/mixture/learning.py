@@ -7,23 +7,21 @@ costs one E-step and one addition.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import batches
-from .arrays import Array, Ints
+from .arrays import Array
 from .basis import Basis, least_scale
 from .em import batch_moments, centred, e_step
-from .families import Parameters
 from .kernels import Told, accumulate, has_missing
 from .kernels.shortlist import applies
-from .memory import Store, total
-from .model import Model, Posterior, data_log_density, posterior, said
-from .moments import Moments, lineage_of
+from .memory import total
+from .model import Model, Posterior, counted, data_log_density, posterior, said
+from .moments import Moments
 from .rows import Rows
-from .seeding import start
+from .starting import kept, started
 
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
@@ -163,15 +161,15 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     offset = model.learned
     learned = offset + len(rows)
     if model.next_start:
-        model = replace(model, reservoir=_kept(model.reservoir, rows.copy()))
+        model = replace(model, reservoir=kept(model.reservoir, rows.copy()))
     if not model.next_start or learned < model.next_start:
         return _step(model, rows, offset)[:2]
     if not model.store:
         born = tuple(Change("born", component, (), offset) for component in model.components)
-        return _start(model, learned), Learned(len(rows), 1, 0.0, born)
+        return started(model, learned), Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
     evidence, gained = _evidence(model, rows, z, e_step(model.parameters, z).log_density)
-    return replace(_start(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
+    return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
 
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:
@@ -192,7 +190,7 @@ def _step(
     now = rows.newest(model.t)
     basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
-    weights = _weights(model, rows, now)
+    weights = counted(model, rows, now)
     batch, log_density, told = _batch(model, z, weights, tell)
     evidence, gained = _evidence(model, rows, z, log_density)
     model = replace(
@@ -224,83 +222,6 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
         return *batch_moments(model.parameters, z, w, basis, lineage, model.known, hard), None
     blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
     return centred(blank, sums, len(z)), sums.log_density, None if sums.seen is not None else sums.told
-
-
-def _weights(model: Model, rows: Rows, now: float) -> Array | None:
-    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all
-    count 1."""
-    kept = model.spec.memory.row_weights(rows.t, now)
-    if kept is None:
-        return None if (rows.w == 1.0).all() else rows.w
-    return rows.w * kept
-
-
-def _start(model: Model, learned: int) -> Model:
-    """Forgets what was learned so far and learns it again, better, from the reservoir."""
-    rows = Rows.concatenated(model.reservoir)
-    spec = model.spec
-    now = rows.newest(math.nan)
-    weights = _weights(model, rows, now)
-    weights = rows.w if weights is None else weights
-    basis = Basis.of(rows.x, weights, isotropic=spec.family_value.isotropic)
-    z = basis.forward(rows.x)
-    rng = np.random.default_rng([spec.random_state, learned])
-    found = start(z, weights, model.k, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
-    if model.store:
-        found = _in_order(found, _matching(model, found, basis))
-    settled = learned >= spec.start_rows(model.d)
-    return replace(
-        model,
-        store=_replayed(model, rows, z, found, basis),
-        reservoir=() if settled else (rows,),
-        next_start=0 if settled else min(2 * learned, spec.start_rows(model.d)),
-        generation=model.generation + 1,
-        learned=learned,
-        t=now,
-    )
-
-
-def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
-    """The reservoir's rows in the memory, once each, in their order."""
-    lineage = lineage_of(found.means, basis)
-    known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
-    store: Store = ()
-    before = math.nan
-    for piece in model.spec.memory.pieces(len(rows)):
-        part = rows[piece]
-        now = part.newest(before)
-        batch, _ = batch_moments(
-            found, z[piece], _weights(model, part, now), basis, lineage, known, model.spec.hard
-        )
-        store = model.spec.memory.fold(store, batch, before, now)
-        before = now
-    return store
-
-
-def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:
-    """For each component of the model, heaviest first, the nearest new one that is still free: ids survive a
-    new start."""
-    old = basis.forward(model.basis.backward(model.parameters.means))
-    distances = np.square(np.nan_to_num(old)[:, None] - found.means).sum(axis=2)
-    order = np.empty(model.k, dtype=np.int64)
-    for component in np.argsort(-model.moments.mass, kind="stable"):
-        order[component] = distances[component].argmin()
-        distances[:, order[component]] = np.inf
-    return order
-
-
-def _in_order(found: Parameters, order: Ints) -> Parameters:
-    covariances = found.covariances if found.family.scatter == "tied" else found.covariances[order]
-    return replace(found, weights=found.weights[order], means=found.means[order], covariances=covariances)
-
-
-def _kept(parts: tuple[Rows, ...], rows: Rows) -> tuple[Rows, ...]:
-    """The reservoir with further rows; pieces of like size are joined, so that a row is copied a logarithmic
-    number of times."""
-    while parts and len(parts[-1]) <= len(rows):
-        rows = Rows.concatenated([parts[-1], rows])
-        parts = parts[:-1]
-    return (*parts, rows)
 
 
 def _with_origins(model: Model, rows: Rows) -> Model:

@@ -25,6 +25,9 @@ class Memory(Protocol):
     """What a model asks of its memory. Times are Unix seconds of the events; NaN means that a row or model
     has none."""
 
+    def __hash__(self) -> int:
+        """Memories are values."""
+
     def row_weights(self, t: Array, now: float) -> Array | None:
         """What each row of a batch, with event times t (n,), still counts at the end of it (n,); None where
         all count 1."""

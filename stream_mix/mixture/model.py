@@ -187,3 +187,12 @@ def parameters(model: Model) -> Parameters:
     else:
         covariances = covariances * (scale[:, None] * scale)
     return replace(own, means=origin + own.means * scale, covariances=covariances)
+
+
+def counted(model: Model, rows: Rows, now: float) -> Array | None:
+    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all
+    count 1."""
+    kept = model.spec.memory.row_weights(rows.t, now)
+    if kept is None:
+        return None if (rows.w == 1.0).all() else rows.w
+    return rows.w * kept

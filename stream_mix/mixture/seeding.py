@@ -21,6 +21,7 @@ from .basis import Basis
 from .chances import draw
 from .em import nearest_moments
 from .families import Family, Parameters, estimate
+from .kernels import Natural, accumulate, nearest_two
 from .moves import Reservoir, moved
 from .priors import Prior
 
@@ -112,24 +113,23 @@ def _swapped(x: Array, w: Array, partition: _Partition, rng: np.random.Generator
 
 
 def _lloyd(x: Array, w: Array, partition: _Partition, steps: int) -> _Partition:
+    """The partition after steps of Lloyd's algorithm, fewer where nothing moves any more."""
     k, d = partition.centres.shape
+    centres = partition.centres
     for _ in range(steps):
-        mass = np.bincount(partition.label, w, k)
-        sums = np.stack([np.bincount(partition.label, w * x[:, j], k) for j in range(d)], axis=1)
-        moved = np.where(mass[:, None] > 0, sums / np.where(mass > 0, mass, 1.0)[:, None], partition.centres)
-        if np.array_equal(moved, partition.centres):
+        even = np.full(k, -math.log(k))
+        sums = accumulate(x, w, Natural.of("diag", even, centres, np.ones((k, d)), round=True), hard=True)
+        assert sums is not None
+        mass = sums.mass[:, None]
+        moved = np.where(mass > 0, sums.origin + sums.first / np.where(mass > 0, mass, 1.0), centres)
+        if np.array_equal(moved, centres):
             break
-        partition = _partition(x, w, moved)
-    return partition
+        centres = moved
+    return partition if centres is partition.centres else _partition(x, w, centres)
 
 
 def _partition(x: Array, w: Array, centres: Array) -> _Partition:
-    distances = _squared_distances(x, centres)
-    rows = np.arange(len(x))
-    label = distances.argmin(axis=1)
-    nearest = distances[rows, label]
-    distances[rows, label] = np.inf
-    second = distances.min(axis=1) if len(centres) > 1 else nearest
+    label, nearest, second = nearest_two(x, centres)
     return _Partition(centres, label, nearest, second, float(w @ nearest))
 
 

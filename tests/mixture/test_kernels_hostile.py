@@ -152,3 +152,15 @@ def test_the_first_row_beyond_is_found(kernels: Kernels) -> None:
     assert kernels.first_beyond(x, 1.0) == 20
     assert kernels.first_beyond(x.T, 1.0) == 0
     assert kernels.first_beyond(x[:0], 1.0) == -1
+
+
+@every_compiled
+@pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 1), (70, 2, 5), (2100, 8, 16), (40, 33, 7), (5, 3, 2)])
+def test_the_nearest_two_centres_are_those_of_the_reference(kernels: Kernels, n: int, d: int, k: int) -> None:
+    rng = np.random.default_rng(0)
+    x, centres = 5.0 + rng.normal(size=(n, d)), 5.0 + rng.normal(size=(k, d))
+    ours, theirs = kernels.nearest_two(x, centres), named("reference").nearest_two(x, centres)
+    np.testing.assert_array_equal(ours[0], theirs[0])
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-9, atol=1e-11)
+    assert (ours[1] <= ours[2]).all()

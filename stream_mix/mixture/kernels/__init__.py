@@ -18,6 +18,7 @@ _CHOSEN = chosen()
 IMPLEMENTATION = _CHOSEN.described
 posterior = _CHOSEN.posterior
 accumulate = _CHOSEN.accumulate
+nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "first_beyond",
     "has_missing",
     "named",
+    "nearest_two",
     "posterior",
 ]

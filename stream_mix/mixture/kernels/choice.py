@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 from ..basis import Basis
 from .answers import Sums, Told
 from .natural import Natural
@@ -43,6 +43,10 @@ class Kernels(Protocol):
     ) -> Sums | None:
         """E-step and sums of rows x (n, d) with weights w (n,) in one visit; None where a value is
         missing."""
+
+    def nearest_two(self, x: Array, centres: Array) -> tuple[Ints, Array, Array]:
+        """The nearest of the centres (k, d) to each row of x (n, d), its squared distance (n,), and that of
+        the second nearest (n,)."""
 
     def first_beyond(self, x: Array, most: float) -> int:
         """The first row of x (n, d) with a number further than `most` from 0, or -1; NaN is no such

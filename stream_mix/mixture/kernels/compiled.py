@@ -15,6 +15,7 @@ from ..basis import Basis
 from . import _native, shortlist, threads
 from .answers import Sums, Told
 from .natural import Natural
+from .reference import Reference
 
 _NONE = np.empty(0)
 
@@ -104,6 +105,15 @@ class Compiled:
         label = self._packed(leaves, basis).label(points, threads.count())
         assert label is not None
         return label
+
+    def nearest_two(self, x: Array, centres: Array) -> tuple[Ints, Array, Array]:
+        """As `reference.nearest_two`."""
+        k, d = centres.shape
+        if not d:
+            return Reference().nearest_two(x, centres)
+        even, round_ = np.full(k, 1.0 / k), np.ones((k, d))
+        means = Natural("diag", np.zeros(d), centres, round_, even, np.zeros(k), round=True)
+        return self._packed(means, None).nearest_two(x, threads.count())
 
     def first_beyond(self, x: Array, most: float) -> int:
         """As `reference.first_beyond`."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 from ..basis import Basis
 from .answers import Sums, Told, has_missing
 from .natural import Natural, unpack
@@ -32,6 +32,21 @@ class Reference:
 
     name = "reference"
     described = "reference (NumPy)"
+
+    def nearest_two(self, x: Array, centres: Array) -> tuple[Ints, Array, Array]:
+        """The nearest of the centres (k, d) to each row of x (n, d), its squared distance (n,), and that of
+        the second nearest (n,), which is the nearest where there is one centre."""
+        distances = -2.0 * (x @ centres.T)
+        distances += np.square(x).sum(axis=1)[:, None]
+        distances += np.square(centres).sum(axis=1)
+        np.maximum(distances, 0.0, out=distances)
+        rows = np.arange(len(x))
+        label: Ints = distances.argmin(axis=1)
+        nearest = distances[rows, label]
+        if len(centres) == 1:
+            return label, nearest, nearest
+        distances[rows, label] = np.inf
+        return label, nearest, distances.min(axis=1)
 
     def first_beyond(self, x: Array, most: float) -> int:
         """The first row of x (n, d) with a number further than `most` from 0, or -1; NaN is no such

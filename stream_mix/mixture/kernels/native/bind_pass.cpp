@@ -119,6 +119,20 @@ nb::object label(const PackedMixture& mixture, const Matrix& x, int threads) {
     return labels.array({static_cast<std::size_t>(rows.n)});
 }
 
+nb::tuple nearest_two(const PackedMixture& mixture, const Matrix& x, int threads) {
+    if (mixture.mixture().scores != Scores::linear || mixture.mixture().second != Second::diag)
+        refuse("nearest_two: the mixture is not one of equal round components");
+    const Rows rows = rows_of(x, std::nullopt, mixture.d());
+    const std::size_t n = rows.n;
+    Made<std::int64_t> label(rows.n);
+    Made<double> nearest(rows.n), second(rows.n);
+    {
+        const nb::gil_scoped_release free;
+        mixture.nearest_two(rows, label.data.get(), nearest.data.get(), second.data.get(), threads);
+    }
+    return nb::make_tuple(label.array({n}), nearest.array({n}), second.array({n}));
+}
+
 nb::object posterior(const PackedMixture& mixture, const Matrix& x, const Lists& given, int threads) {
     const Rows rows = rows_of(x, std::nullopt, mixture.d());
     const std::optional<Shortlists> lists = lists_of(given, rows, mixture);
@@ -227,6 +241,7 @@ void bind_pass(nb::module_& module) {
              "isa"_a, "scores"_a, "second"_a, "origin"_a, "inverse_scale"_a, "centre"_a, "theta"_a, "whiten"_a,
              "precision"_a, "peak"_a, "holes"_a)
         .def("label", &label, "x"_a, "threads"_a)
+        .def("nearest_two", &nearest_two, "x"_a, "threads"_a)
         .def("posterior", &posterior, "x"_a, "lists"_a.none(), "threads"_a)
         .def("accumulate", &accumulate, "x"_a, "w"_a.none(), "hard"_a, "tell"_a, "lists"_a.none(), "threads"_a);
 }

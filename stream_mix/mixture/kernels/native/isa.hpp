@@ -12,6 +12,7 @@ struct Isa {
     const char* name;
     Pack* pack;
     Pass* pass;
+    NearestTwo* nearest_two;
     Magnitude* magnitude;
     const LiveKernels* live;
     const FoldKernels* fold;

@@ -61,6 +61,17 @@ bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, cons
     return isa.pass(mixture, packed, rows, 0, rows.n, answers, sums, workspace.get());
 }
 
+void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, std::int64_t* label,
+                     double* nearest, double* second, int threads) {
+    if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
+    const std::int64_t groups = (rows.n + GROUP_ROWS - 1) / GROUP_ROWS;
+    in_groups(groups, threads, [&](std::int64_t group) {
+        Buffer workspace(Layout(mixture).workspace);
+        isa.nearest_two(mixture, packed, rows, group * GROUP_ROWS, std::min(rows.n, (group + 1) * GROUP_ROWS), label,
+                        nearest, second, workspace.get());
+    });
+}
+
 // `numbers` is what the pointers of the mixture point into: moving it leaves them as they are.
 PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
     : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {

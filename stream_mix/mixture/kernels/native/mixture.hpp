@@ -31,6 +31,10 @@ class Buffer {
 bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, const Answers& answers,
               Sums* sums, int threads);
 
+// The nearest and second nearest mean of all rows (NearestTwo), on up to so many threads.
+void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, std::int64_t* label,
+                     double* nearest, double* second, int threads);
+
 class PackedMixture {
   public:
     PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers);
@@ -40,6 +44,9 @@ class PackedMixture {
     std::int64_t d() const { return mixture_.d; }
 
     const Isa& isa() const { return isa_; }
+    void nearest_two(const Rows& rows, std::int64_t* label, double* nearest, double* second, int threads) const {
+        run_nearest_two(isa_, mixture_, packed_.get(), rows, label, nearest, second, threads);
+    }
     bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
         return run_pass(isa_, mixture_, packed_.get(), rows, answers, sums, threads);
     }

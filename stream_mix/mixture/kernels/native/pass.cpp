@@ -252,6 +252,36 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     return true;
 }
 
+void nearest_two(const Mixture& m, const double* packed, const Rows& rows, std::int64_t begin, std::int64_t end,
+                 std::int64_t* label, double* nearest, double* second, double* workspace) {
+    const Layout size(m);
+    Room room(m, size, workspace);
+    for (std::int64_t start = begin; start < end; start += TILE) {
+        const int count = static_cast<int>(end - start < TILE ? end - start : TILE);
+        room.tile.fill(m, rows, start, count);
+        score_tile(m, size, packed, room.tile, room.scores, room.quadratic);
+        for (int v = 0; v < count; v += W) {
+            vec top, whose, next = splat(-1e308);
+            largest(m, room.scores + v, top, whose);
+            for (std::int64_t k = 0; k < m.k; ++k) {
+                const Mask own = equal(whose, splat(static_cast<double>(k)));
+                next = max(select(own, splat(-1e308), load(room.scores + k * TILE + v)), next);
+            }
+            const vec about = splat(m.peak[0]) - load(room.quadratic + v);
+            double first[W], other[W], best[W];
+            store(first, max(2.0 * (about - top), vec{}));
+            store(other, max(2.0 * (about - (m.k > 1 ? next : top)), vec{}));
+            store(best, whose);
+            for (int i = 0; i < W && v + i < count; ++i) {
+                const std::int64_t row = start + v + i;
+                label[row] = static_cast<std::int64_t>(best[i]);
+                nearest[row] = first[i];
+                second[row] = other[i];
+            }
+        }
+    }
+}
+
 double magnitude(const double* numbers, std::int64_t n) {
     vec most[4] = {};
     std::int64_t i = 0;

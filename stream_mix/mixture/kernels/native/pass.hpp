@@ -12,6 +12,10 @@ using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_
 // The mixture in the order in which the loops read it: Layout::packed doubles.
 using Pack = void(const Mixture&, double* packed);
 
+// Of a mixture of equal round components with variance 1: the nearest mean to each of the rows, its squared distance,
+// and that of the second nearest (where there is one mean, of it). No value may be missing.
+using NearestTwo = void(const Mixture&, const double* packed, const Rows&, std::int64_t begin, std::int64_t end,
+                        std::int64_t* label, double* nearest, double* second, double* workspace);
 // The largest magnitude of n numbers that are not NaN; 0 where there are none.
 using Magnitude = double(const double* numbers, std::int64_t n);
 
@@ -19,6 +23,7 @@ using Magnitude = double(const double* numbers, std::int64_t n);
     namespace isa {             \
     Pass pass;                  \
     Pack pack;                  \
+    NearestTwo nearest_two;     \
     Magnitude magnitude;        \
     }
 STREAM_MIX_DECLARE(baseline)
