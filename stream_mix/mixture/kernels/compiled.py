@@ -1,7 +1,7 @@
 """The kernels in C++: the reference's answers, at the machine's speed.
 
-Responsibilities below e^-37 of a row's likeliest are 0 here, and such a row does not touch the component: no
-answer differs from the reference's by more than k e^-37 < k 1e-16 of the row.
+Responsibilities below 2^-60 are 0 here, and such a row does not touch the component: no answer differs from
+the reference's by more than k 2^-60 of a row.
 """
 
 from __future__ import annotations

@@ -219,7 +219,10 @@ inline void vector_of_rows(const Mixture& m, const Layout& size, Room& room, con
     const bits all = (1u << filled) - 1u, near = m.reach > 0.0 ? reached(m, top + quadratic, label, all) : all;
     const vec total = exponentials(m, room.scores + v, top, active), share = 1.0 / total;
     if (out.p || (sums && !sums->hard))
-        for (std::int64_t a = 0; a < active.count; ++a) store(active.r + a * W, load(active.r + a * W) * share);
+        for (std::int64_t a = 0; a < active.count; ++a) {
+            const vec r = load(active.r + a * W) * share;
+            store(active.r + a * W, select(above(splat(NO_SHARE), r), vec{}, r));
+        }
     if (out.p || out.label || out.log_density || out.distance)
         tell(m, out, start + v, filled, active, top, label, total, quadratic);
     if (near != all)

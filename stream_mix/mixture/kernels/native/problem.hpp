@@ -77,10 +77,10 @@ struct Sums {
     double* pooled;  // tied: (d, Layout::row)
 };
 
-// Rows that go through the loops together, and the logarithm of the share of the likeliest component's below which
-// a row does not touch a component: e^-37 < 1e-16.
+// Rows that go through the loops together; the responsibility below which a row does not touch a component, the same
+// as for single rows (live_fold.cpp); and a score, below the row's largest, that is surely less: -60 log 2.
 constexpr int TILE = 32;
-constexpr double NEGLIGIBLE = -37.0;
+constexpr double NO_SHARE = 0x1p-60, NEGLIGIBLE = -41.58883083359672;
 
 STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7) / 8 * 8; }
 
