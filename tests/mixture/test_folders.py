@@ -117,8 +117,11 @@ def test_a_component_next_to_nothing_keeps_its_shape(family: str) -> None:
     far = Rows.of(np.repeat(rows.x[:1] + 1e8, 40, axis=0))
     ours, theirs = learn(model, far)[0], in_python(model, far)[0]
     same(ours, theirs)
-    # Shared covariances grow with the far rows, and bring the faint component its share of them.
-    assert family in ("tied", "kmeans") or ours.moments.mass.min() == pytest.approx(1e-200, rel=1e-9, abs=0.0)
+    # Not 0, where forgetting alone would have brought it; more only as far as it has a share in the far rows.
+    assert 0.9e-200 < ours.moments.mass.min() < 1e-3
+    assert (ours.moments.scatter[0] > 0).all() or family == "full"
+    if family == "full":
+        assert (np.diagonal(ours.moments.scatter[0]) > 0).all()
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
