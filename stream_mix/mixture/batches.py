@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .folders import arrays, folder_of, has_bucket
+from .folders import arrays, folder_of, one_bucket
 from .kernels import threads
 from .kernels.shortlist import applies
 from .model import Model, Posterior
@@ -39,7 +39,7 @@ def run(model: Model, rows: Rows, most: int, *, tell: bool = False) -> Run | Non
     """As many whole batches of the rows as the compiled fold takes, `most` at the most; None where it takes
     none."""
     # Batches of a large mixture that are long enough go where rows are scored by short lists.
-    if model.next_start or not has_bucket(model.spec.memory) or applies(model.k, model.spec.batch_size):
+    if model.next_start or one_bucket(model.spec.memory) is None or applies(model.k, model.spec.batch_size):
         return None
     folder = folder_of(model.spec, model.d)
     if folder is None:

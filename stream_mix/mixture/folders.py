@@ -58,7 +58,8 @@ def folder_of(spec: Spec, d: int) -> Any:
 # What a model was seeded with is not among the choices: models of one kind share a twin.
 @lru_cache(maxsize=16)
 def _folder(family: str, hard: bool, memory: Memory, prior: Prior, batch_size: int, k: int, d: int) -> Any:
-    name, half_life = _memory(memory)
+    # Judging asks nothing of the memory: a window's moments are judged like any others.
+    name, half_life = one_bucket(memory) or ("forever", 1.0)
     return chosen().folder(
         family=family,
         hard=hard,
@@ -76,15 +77,13 @@ def forget() -> None:
     _folder.cache_clear()
 
 
-def has_bucket(memory: Memory) -> bool:
-    """Whether the compiled twin can learn with this memory: it knows those that are one bucket of moments."""
-    return isinstance(memory, Forever | HalfLife | TimeHalfLife)
-
-
-def _memory(memory: Memory) -> tuple[str, float]:
+def one_bucket(memory: Memory) -> tuple[str, float] | None:
+    """What compiled code calls a memory that is one bucket of moments, and its half-life; None for others."""
     match memory:
+        case Forever():
+            return "forever", 1.0
         case HalfLife(rows):
             return "half_life", float(rows)
         case TimeHalfLife(seconds):
             return "time_half_life", float(seconds)
-    return "forever", 1.0
+    return None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from .arrays import Array
 from .basis import Basis
+from .folders import one_bucket
 from .kernels import available, chosen
-from .memory import Forever, HalfLife, Memory, TimeHalfLife
 from .model import Model
 from .moments import Moments
 from .rows import Rows
@@ -39,21 +39,10 @@ def isas() -> tuple[str, ...]:
     return tuple(name for name in available() if name != _REFERENCE)
 
 
-def _memory(memory: Memory) -> tuple[str, float] | None:
-    """What a live model calls a memory; None for one that it does not have: a window is many records."""
-    if isinstance(memory, Forever):
-        return "forever", 0.0
-    if isinstance(memory, HalfLife):
-        return "half_life", float(memory.rows)
-    if isinstance(memory, TimeHalfLife):
-        return "time_half_life", float(memory.seconds)
-    return None
-
-
 def goes_live(spec: Spec, isa: str | None = None) -> bool:
     """Whether models of that specification can go live: a batch is one row, and the memory is one record."""
     compiled = Live is not None and (isa or chosen().name) != _REFERENCE
-    return compiled and spec.batch_size == 1 and _memory(spec.memory) is not None
+    return compiled and spec.batch_size == 1 and one_bucket(spec.memory) is not None
 
 
 def live_of(
@@ -68,7 +57,7 @@ def live_of(
     With `names`, one for each feature, rows can come as dicts; `weight_name` and `time_name` are what their
     weights and event times are called. `isa` is the instruction set, that of the kernels by default.
     """
-    spec, memory = model.spec, _memory(model.spec.memory)
+    spec, memory = model.spec, one_bucket(model.spec.memory)
     if memory is None or len(model.store) != 1 or len(model.pending) or not goes_live(spec, isa):
         return None
     entries = model.d * (model.d + 1) // 2 if spec.family_value.scatter == "full" else model.d

@@ -28,6 +28,21 @@ inline void expect_size(const Numbers& array, std::int64_t size, const char* nam
                std::to_string(size));
 }
 
+inline Family family_of(const std::string& name) {
+    const char* const names[] = {"kmeans", "spherical", "diag", "tied", "full"};
+    for (int i = 0; i < 5; ++i)
+        if (name == names[i]) return static_cast<Family>(i);
+    refuse("family is '" + name + "', expected kmeans, spherical, diag, tied or full");
+}
+
+inline Memory memory_of(const std::string& name, double half_life) {
+    if (name == "forever") return Memory::forever;
+    if (!(half_life > 0.0)) refuse("half_life is " + std::to_string(half_life) + ", expected a number > 0");
+    if (name == "half_life") return Memory::half_life;
+    if (name == "time_half_life") return Memory::time_half_life;
+    refuse("memory is '" + name + "', expected forever, half_life or time_half_life");
+}
+
 inline const Isa& isa_named(const std::string& name) {
     const Isa* isa = find(name.c_str());
     if (!isa) refuse("instruction set '" + name + "' is not to be had here");

@@ -14,20 +14,6 @@ namespace {
 
 using namespace nb::literals;
 
-Family family_of(const std::string& name) {
-    const char* const names[] = {"kmeans", "spherical", "diag", "tied", "full"};
-    for (int i = 0; i < 5; ++i)
-        if (name == names[i]) return static_cast<Family>(i);
-    refuse("family is '" + name + "', expected kmeans, spherical, diag, tied or full");
-}
-
-Memory memory_of(const std::string& name) {
-    if (name == "forever") return Memory::forever;
-    if (name == "half_life") return Memory::half_life;
-    if (name == "time_half_life") return Memory::time_half_life;
-    refuse("memory is '" + name + "', expected forever, half_life or time_half_life");
-}
-
 // A Folder computes in memory of its own. A call that finds it in use by another thread, or locked for ever in a
 // process that was forked meanwhile, works with one made for the occasion.
 struct Guarded {
@@ -51,7 +37,7 @@ std::unique_ptr<Guarded> make(const std::string& isa, const std::string& family,
                               double half_life, std::array<double, 4> prior, std::int64_t batch_size, std::int64_t k,
                               std::int64_t d) {
     if (k < 1 || d < 1 || batch_size < 1) refuse("folder: k, d and batch_size are expected to be >= 1");
-    const Choices choices{family_of(family), hard, memory_of(memory), half_life,
+    const Choices choices{family_of(family), hard, memory_of(memory, half_life), half_life,
                           {prior[0], prior[1], prior[2], prior[3]}, batch_size};
     return std::make_unique<Guarded>(isa_named(isa), choices, k, d);
 }

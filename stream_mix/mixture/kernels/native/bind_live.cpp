@@ -1,50 +1,22 @@
 // A live model as Python sees it. Everything is checked here, before the loops run.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/string.h>
-
 #include <algorithm>
 #include <limits>
-#include <memory>
-#include <optional>
-#include <string>
 
-#include "isa.hpp"
+#include "bind.hpp"
 #include "live_model.hpp"
 #include "row.hpp"
 
-namespace nb = nanobind;
-using namespace nb::literals;
-
 namespace stream_mix {
+
+using namespace nb::literals;
 
 namespace {
 
-using Numbers = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
-
 constexpr double MISSING = std::numeric_limits<double>::quiet_NaN();
 
-[[noreturn]] void refuse(const std::string& why) { throw nb::value_error(("live: " + why).c_str()); }
-
 const double* sized(const Numbers& array, std::int64_t size, const char* name) {
-    if (static_cast<std::int64_t>(array.size()) != size)
-        refuse(std::string(name) + " has " + std::to_string(array.size()) + " numbers, expected " + std::to_string(size));
+    expect_size(array, size, ("live: " + std::string(name)).c_str());
     return array.data();
-}
-
-Family family_of(const std::string& name) {
-    const char* names[] = {"kmeans", "spherical", "diag", "tied", "full"};
-    for (int i = 0; i < 5; ++i)
-        if (name == names[i]) return static_cast<Family>(i);
-    refuse("family is '" + name + "', expected kmeans, spherical, diag, tied or full");
-}
-
-Memory memory_of(const std::string& name, double half_life) {
-    if (name == "forever") return Memory::forever;
-    if (!(half_life > 0.0)) refuse("half_life is " + std::to_string(half_life) + ", expected a number > 0");
-    if (name == "half_life") return Memory::half_life;
-    if (name == "time_half_life") return Memory::time_half_life;
-    refuse("memory is '" + name + "', expected forever, half_life or time_half_life");
 }
 
 // A model with the names of its features, ready for rows that come as dicts.
@@ -65,7 +37,7 @@ public:
         for (nb::handle component : components) answer_[component] = 0.0;
         if (names_.is_none()) return;
         if (!nb::isinstance<nb::tuple>(names_) || static_cast<std::int64_t>(nb::len(names_)) != model.d())
-            refuse("names are not a tuple of one name for each of " + std::to_string(model.d()) + " features");
+            refuse("live: names are not a tuple of one name for each of " + std::to_string(model.d()) + " features");
         reader_.emplace(names_.ptr(), weight_.ptr(), time_.ptr());
         if (!reader_->sound()) reader_.reset();
     }
@@ -90,7 +62,7 @@ public:
     std::int64_t learn_rows(const Numbers& x, const Numbers& w, const Numbers& t) {
         const std::int64_t d = model.d();
         if (x.ndim() != 2 || static_cast<std::int64_t>(x.shape(1)) != d)
-            refuse("rows do not have " + std::to_string(d) + " features");
+            refuse("live: rows do not have " + std::to_string(d) + " features");
         const std::int64_t n = x.shape(0);
         const double *weights = sized(w, n, "w"), *times = sized(t, n, "t");
         std::int64_t i = 0;
@@ -184,7 +156,7 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
                std::int64_t generation, std::int64_t learned, std::int64_t rows, std::int64_t next_start,
                const nb::tuple& components, nb::object names, nb::object weight_name, nb::object time_name) {
     const Isa* isa = find(isa_name.c_str());
-    if (!isa) refuse("instruction set '" + isa_name + "' is not to be had here");
+    if (!isa) refuse("live: instruction set '" + isa_name + "' is not to be had here");
     LiveStart start{};
     start.family = family_of(family);
     start.hard = hard;
@@ -195,8 +167,8 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     start.correlation = correlation;
     start.reg_covar = reg_covar;
     const std::int64_t k = mass.size(), d = origin.size();
-    if (k < 1 || d < 1) refuse("there are no components or no features, expected one at least of each");
-    if (static_cast<std::int64_t>(components.size()) != k) refuse("there is not one id for each component");
+    if (k < 1 || d < 1) refuse("live: there are no components or no features, expected one at least of each");
+    if (static_cast<std::int64_t>(components.size()) != k) refuse("live: there is not one id for each component");
     start.k = k;
     start.d = d;
     start.mass = mass.data();

@@ -6,8 +6,6 @@
 namespace stream_mix {
 namespace {
 
-constexpr double EVIDENCE_HALF_LIFE = 4096.0;  // learning.EVIDENCE_HALF_LIFE
-
 Mixture shape(Family family, std::int64_t k, std::int64_t d) {
     Mixture m{};
     m.scores = family == Family::full        ? Scores::full

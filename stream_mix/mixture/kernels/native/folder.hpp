@@ -10,8 +10,6 @@
 
 namespace stream_mix {
 
-enum class Memory : int { forever, half_life, time_half_life };
-
 // What does not change while a model learns.
 struct Choices {
     Family family;

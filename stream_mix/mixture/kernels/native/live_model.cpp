@@ -8,7 +8,6 @@ namespace stream_mix {
 
 namespace {
 
-constexpr double EVIDENCE_HALF_LIFE = 4096.0;  // rows after which a row counts half in the running log-likelihood
 constexpr std::int64_t BASIS_EVERY = 64;       // generations between two looks at the basis
 // Beyond these a square could overflow: rows that no sensor sends, left to the code that takes its time.
 constexpr double FURTHEST = 1e120, HEAVIEST = 1e30;

@@ -9,8 +9,6 @@
 
 namespace stream_mix {
 
-enum class Memory : int { forever, half_life, time_half_life };
-
 // What a model is before it goes live; arrays as Python has them, k components over d features.
 struct LiveStart {
     Family family;

@@ -13,6 +13,12 @@ namespace stream_mix {
 // What a component is like: families/*.py.
 enum class Family : int { kmeans, spherical, diag, tied, full };
 
+// How the past counts: memory.py, without the window.
+enum class Memory : int { forever, half_life, time_half_life };
+
+// Rows after which a row counts half in the running log-likelihood: learning.EVIDENCE_HALF_LIFE.
+constexpr double EVIDENCE_HALF_LIFE = 4096.0;
+
 // How the scores of a row depend on y, the row about the mixture's centre.
 enum class Scores : int {
     linear,  // a constant and y; the quadratic term is the same for all components: kmeans, tied
