@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_mix.mixture import Forever, Model, Spec, TimeHalfLife, Window
+from stream_mix.mixture import FAMILIES, Forever, Model, Spec, TimeHalfLife, Window
 from stream_mix.mixture.live import goes_live, live_of
 
 from .lively import ISAS, begun, state
@@ -143,6 +143,10 @@ def test_which_models_go_live(isa: str) -> None:
     assert not goes_live(Spec(batch_size=2), isa)
     assert not goes_live(Spec(batch_size=1, memory=Window(9)), isa)
     assert not goes_live(Spec(batch_size=1), "reference")
+    stranger = replace(FAMILIES["diag"], compiled=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream_mix.mixture.spec.FAMILIES", {"diag": stranger})
+        assert not goes_live(Spec(family="diag", batch_size=1), isa)
     assert live_of(Model.new(Spec(batch_size=1), 2), isa=isa) is None
     assert live_of(begun("diag", Window(100), x), isa=isa) is None
     assert live_of(begun("diag", Forever(), x), isa="reference") is None
