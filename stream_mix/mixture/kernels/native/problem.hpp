@@ -69,10 +69,11 @@ struct Rows {
 
 // Where the answers of each row go; null where nobody asks.
 struct Answers {
-    double* p;            // (n, k)
-    std::int64_t* label;  // (n,)
-    double* log_density;  // (n,)
-    double* distance;     // (n,)
+    double* p = nullptr;            // (n, k)
+    std::int64_t* label = nullptr;  // (n,)
+    double* log_density = nullptr;  // (n,)
+    double* distance = nullptr;     // (n,)
+    double* own = nullptr;          // (n,) log density of the row together with its likeliest component
 };
 
 // Sums over rows, in the padded layout of `Layout`; null where nobody asks.
@@ -96,6 +97,7 @@ struct Layout {
     std::int64_t second;     // one row's y, y^2 (diag) and which are observed (holes); padded
     std::int64_t sums;       // one component's sums
     std::int64_t features;   // features of the scores beside the constant
+    std::int64_t columns;    // a tile's columns
     std::int64_t packed;     // the packed mixture
     std::int64_t workspace;  // what one thread needs
 
@@ -106,9 +108,12 @@ struct Layout {
           features(m.scores == Scores::diag    ? (m.holes ? 3 : 2) * m.d
                    : m.scores == Scores::round ? m.d + 1
                                                : m.d),
-          packed(m.scores == Scores::full ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
-                                          : (m.k + 3) / 4 * 4 * (features + 1) + (m.second == Second::tied ? triangle(m.d) : 0)),
-          workspace(TILE * (padded(features) + second + (m.k + 3) / 4 * 4 + m.k + 3) + 4 * m.k + 64) {}
+          columns(m.scores == Scores::diag && !m.holes ? m.d : features),
+          packed(m.scores == Scores::full                ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
+                 : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 1)
+                                                         : (m.k + 3) / 4 * 4 * (features + 1) +
+                                                               (m.second == Second::tied ? triangle(m.d) : 0)),
+          workspace(TILE * (padded(columns) + second + (m.k + 3) / 4 * 4 + row + 8) + 10 * m.k + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

@@ -7,14 +7,14 @@
 namespace stream_mix::STREAM_MIX_ISA {
 
 struct Tile {
-    double* columns;  // (Layout::features, TILE), and room for a whole register of features
+    double* columns;  // (Layout::columns, TILE), and room for a whole register of them
     double* rows;     // (TILE, Layout::second)
     double* end;      // the workspace behind
     std::int64_t stride;
 
     Tile(const Layout& size, double* workspace)
         : columns(workspace),
-          rows(workspace + padded(size.features) * TILE),
+          rows(workspace + padded(size.columns) * TILE),
           end(rows + size.second * TILE),
           stride(size.second) {
         __builtin_memset(rows, 0, sizeof(double) * size.second * TILE);
@@ -28,7 +28,7 @@ struct Tile {
             read(m, static_cast<const double*>(from.x) + start * from.row_stride, from, count);
         if (m.holes) mark_observed(m, count);
         if (m.second == Second::diag) square_rows(m, count);
-        turn(m.scores == Scores::diag ? Layout(m).features : m.d);
+        turn(m.holes ? Layout(m).columns : m.d);
         if (!m.holes && missing(m)) return false;
         if (m.scores == Scores::round) lengths(m, columns + m.d * TILE);
         return true;

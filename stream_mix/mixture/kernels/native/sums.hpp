@@ -1,0 +1,165 @@
+// The sums of a tile of rows under their responsibilities.
+#pragma once
+
+#include "problem.hpp"
+#include "simd.hpp"
+#include "tile.hpp"
+
+namespace stream_mix::STREAM_MIX_ISA {
+
+// Rows of a tile, one bit each.
+using rows_of_tile = std::uint32_t;
+static_assert(TILE == 32);
+
+// Registers of numbers that are summed together.
+constexpr int TOGETHER = W == 8 ? 4 : 2;
+
+// A few rows of a tile and what each counts. Their number is known when compiled, so that no loop over them ends by
+// surprise: rows that count 0 fill it up.
+template <int N>
+struct Few {
+    vec count[N];
+    const double* row[N];
+
+    Few(const Tile& tile, const double* r, rows_of_tile& left) {
+        for (int i = 0; i < N; ++i) {
+            const int b = left ? __builtin_ctz(left) : 0;
+            count[i] = left ? splat(r[b]) : vec{};
+            row[i] = tile.rows + b * tile.stride;
+            left &= left - 1;
+        }
+    }
+    // sums += count * numbers of the row
+    void add(double* sums, std::int64_t width) const {
+        for (std::int64_t c = 0; c < width; c += W) {
+            vec total = load(sums + c);
+            for (int i = 0; i < N; ++i) total += count[i] * load(row[i] + c);
+            store(sums + c, total);
+        }
+    }
+    // The upper triangle of matrix += count y y', in whole registers: from the one that holds the diagonal on.
+    void add_outer(double* matrix, std::int64_t d, std::int64_t width) const {
+        for (std::int64_t i = 0; i < d; ++i, matrix += width) {
+            vec factor[N];
+            for (int l = 0; l < N; ++l) factor[l] = count[l] * splat(row[l][i]);
+            for (std::int64_t c = i / W * W; c < width; c += W) {
+                vec total = load(matrix + c);
+                for (int l = 0; l < N; ++l) total += factor[l] * load(row[l] + c);
+                store(matrix + c, total);
+            }
+        }
+    }
+};
+
+// N sums, each in C registers, += factor_n (TILE,) times the rows' numbers from column c on: a product of matrices.
+template <int N, int C>
+inline void add_product(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
+                        std::int64_t c) {
+    vec total[N][C];
+    for (int n = 0; n < N; ++n)
+        for (int u = 0; u < C; ++u) total[n][u] = load(sums[n] + c + u * W);
+    const double* row = tile.rows + c;
+    for (int b = 0; b < TILE; ++b, row += tile.stride) {
+        vec number[C];
+        for (int u = 0; u < C; ++u) number[u] = load(row + u * W);
+        for (int n = 0; n < N; ++n) {
+            const vec f = splat(factor[n][b]);
+            for (int u = 0; u < C; ++u) total[n][u] += f * number[u];
+        }
+    }
+    for (int n = 0; n < N; ++n)
+        for (int u = 0; u < C; ++u) store(sums[n] + c + u * W, total[n][u]);
+}
+
+template <int N>
+inline void add_products(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
+                         std::int64_t first, std::int64_t width) {
+    std::int64_t c = first;
+    for (; c + TOGETHER * W <= width; c += TOGETHER * W) add_product<N, TOGETHER>(tile, sums, factor, c);
+    const std::int64_t left = (width - c) / W;
+    if (left == 3) add_product<N, 3>(tile, sums, factor, c);
+    if (left == 2) add_product<N, 2>(tile, sums, factor, c);
+    if (left == 1) add_product<N, 1>(tile, sums, factor, c);
+}
+
+// The same for any number up to BLOCK of them.
+inline void add_products(const Tile& tile, int count, double* const (&sums)[BLOCK],
+                         const double* const (&factor)[BLOCK], std::int64_t first, std::int64_t width) {
+    if (count == 1) return add_products<1>(tile, sums, factor, first, width);
+    if (count == 2) return add_products<2>(tile, sums, factor, first, width);
+    if (count == 3) return add_products<3>(tile, sums, factor, first, width);
+    add_products<4>(tile, sums, factor, first, width);
+}
+
+// Adds a tile to the sums, component after component.
+struct TileSums {
+    const Mixture& m;
+    const Layout& size;
+    const Tile& tile;
+    double* scaled;  // (d, TILE), room for r y of one component
+    double* own[BLOCK];
+    const double* factor[BLOCK];
+    double* const base;
+    int waiting = 0;
+
+    TileSums(const Mixture& mixture, const Layout& layout, const Tile& rows, double* room, double* sums)
+        : m(mixture), size(layout), tile(rows), scaled(room), base(sums) {}
+
+    // Rows, among all of a tile, from which on all are summed, those that count 0 too.
+    int many() const { return m.second == Second::full || size.second > W ? 20 : 10; }
+
+    // r (TILE,) is what each row counts for component k, 0 for rows that are not in `rows`.
+    void add(std::int64_t k, const double* r, rows_of_tile rows) {
+        double* sums = base + k * size.sums;
+        if (__builtin_popcount(rows) < many()) return add_few(sums, r, rows);
+        own[waiting] = sums;
+        factor[waiting] = r;
+        if (++waiting == BLOCK) finish();
+        if (m.second == Second::full) add_outer(sums + size.second, r);
+    }
+
+    // What waits for company.
+    void finish() {
+        if (waiting) add_products(tile, waiting, own, factor, 0, size.second);
+        waiting = 0;
+    }
+
+  private:
+    void add_few(double* sums, const double* r, rows_of_tile rows) const {
+        while (rows) {
+            const int count = __builtin_popcount(rows);
+            if (count > 2)
+                add_some<4>(sums, r, rows);
+            else if (count == 2)
+                add_some<2>(sums, r, rows);
+            else
+                add_some<1>(sums, r, rows);
+        }
+    }
+
+    template <int N>
+    void add_some(double* sums, const double* r, rows_of_tile& rows) const {
+        const Few<N> few(tile, r, rows);
+        few.add(sums, size.second);
+        if (m.second == Second::full) few.add_outer(sums + size.second, m.d, size.row);
+    }
+
+    // The upper triangle of matrix += sum r y y', four rows of it at a time.
+    void add_outer(double* matrix, const double* r) const {
+        for (std::int64_t i = 0; i < m.d; ++i)
+            for (int v = 0; v < TILE; v += W)
+                store(scaled + i * TILE + v, load(tile.columns + i * TILE + v) * load(r + v));
+        for (std::int64_t i = 0; i < m.d; i += BLOCK) {
+            const int count = static_cast<int>(m.d - i < BLOCK ? m.d - i : BLOCK);
+            double* lines[BLOCK];
+            const double* factors[BLOCK];
+            for (int l = 0; l < BLOCK; ++l) {
+                lines[l] = matrix + (i + (l < count ? l : 0)) * size.row;
+                factors[l] = scaled + (i + (l < count ? l : 0)) * TILE;
+            }
+            add_products(tile, count, lines, factors, i / W * W, size.row);
+        }
+    }
+};
+
+}  // namespace stream_mix::STREAM_MIX_ISA
