@@ -6,64 +6,75 @@ missing. Everything else is left to `learning`, batch by batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from .folders import arrays, folder_of, one_bucket
+from .arrays import Array, Ints
+from .folders import Fresh, folded_of, folder_of, one_bucket
 from .kernels import threads
 from .kernels.shortlist import applies
-from .model import Model, Posterior
-from .moments import Moments
+from .model import Model, Posterior, posterior_of
 from .rows import Rows
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+class Run(NamedTuple):
     """What a run of batches came to.
 
     Attributes:
         model: the model after them.
         batches: how many there were.
+        rows: how many rows were in them.
         gained: the sum of their rows' log densities before learning, each times its weight.
         said: with `tell`, what the model said of each row before its batch was learned.
+        labels: with `label`, and where all rows were learned, the index of each one's likeliest component
+            after that.
     """
 
     model: Model
     batches: int
+    rows: int
     gained: float
     said: Posterior | None
+    labels: Ints | None
 
 
-def run(model: Model, rows: Rows, most: int, *, tell: bool = False) -> Run | None:
-    """As many whole batches of the rows as the compiled fold takes, `most` at the most; None where it takes
-    none."""
+def run(model: Model, rows: Rows, most: int, *, rest: bool = False, tell: bool = False) -> Run | None:
+    """As many whole batches of the rows as the compiled fold takes, `most` at the most, and with `rest` a
+    last shorter one; None where it takes none."""
+    return run_of(model, rows.x, rows.w, rows.t, most, rest=rest, tell=tell)
+
+
+def run_of(
+    model: Model,
+    x: Array,
+    w: Array | None,
+    t: Array | None,
+    most: int,
+    *,
+    rest: bool = False,
+    tell: bool = False,
+    label: bool = False,
+    largest: float = math.inf,
+) -> Run | None:
+    """`run` of rows x (n, d) with weights w (n,), None: each 1, and event times t (n,), None: none.
+
+    None, too, where a value is further than `largest` from 0.
+    """
+    spec = model.spec
     # Batches of a large mixture that are long enough go where rows are scored by short lists.
-    if model.next_start or one_bucket(model.spec.memory) is None or applies(model.k, model.spec.batch_size):
+    if model.next_start or one_bucket(spec.memory) is None or applies(model.k, spec.batch_size):
         return None
-    folder = folder_of(model.spec, model.d)
+    folder = folder_of(spec, model.d)
     if folder is None:
         return None
-    rows = rows[: most * model.spec.batch_size]
     before = model.store[0]
-    batches, mass, seen, mean, scatter, t, evidence, counted, gained, told = folder.learn(
-        *arrays(before), model.t, *model.evidence, rows.x, rows.w, rows.t, most, tell, threads.count()
-    )
-    if not batches:
+    found: tuple[Any, ...] | None = folder.learn(
+        folded_of(folder, before), model.t, *model.evidence, x, w, t, largest, most, rest, tell, label,
+        threads.count(),
+    )  # fmt: skip
+    if found is None:
         return None
-    taken = batches * model.spec.batch_size
-    basis, lineage = before.basis, before.lineage
-    moments = Moments(before.kind, basis, lineage, mass, seen, mean, scatter, before.rows + taken)
-    after = replace(
-        model,
-        store=(moments,),
-        generation=model.generation + batches,
-        learned=model.learned + taken,
-        t=t,
-        evidence=(evidence, counted),
-    )
-    if told is None:
-        return Run(after, batches, gained, None)
-    p, label, log_density, outlier = (column[:taken] for column in told)
-    found = Posterior(p, np.array(model.components)[label], log_density, outlier)
-    return Run(after, batches, gained, found)
+    folded, batches, taken, now, evidence, gained, told, labels = found
+    after = model.followed((Fresh.of(folded, before, taken),), batches, taken, now, evidence)
+    said = None if told is None else posterior_of(model, *told)
+    return Run(after, batches, taken, gained, said, labels)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import batches
-from .arrays import Array
+from .arrays import Array, Ints
 from .basis import Basis, least_scale
 from .em import batch_moments, centred, e_step
 from .kernels import Told, accumulate, has_missing
@@ -20,7 +20,7 @@ from .kernels.shortlist import applies
 from .memory import total
 from .model import Model, Posterior, counted, data_log_density, posterior, said
 from .moments import Moments
-from .rows import Rows
+from .rows import LARGEST, Rows
 from .starting import kept, started
 
 EVIDENCE_HALF_LIFE = 4096.0
@@ -74,13 +74,34 @@ def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
         raise ValueError(f"learn: rows have {rows.d} features, expected {model.d}")
     if not rows.d and len(rows):
         raise ValueError("learn: rows have no features, expected one at least")
-    waiting = Rows.concatenated([model.pending, rows])
+    none_waited = not len(model.pending)
+    waiting = rows if none_waited else Rows.concatenated([model.pending, rows])
     full = len(waiting) // model.spec.batch_size * model.spec.batch_size
     done = Learned()
     while done.rows < full:
-        model, some = _learn_some(model, waiting[done.rows : full])
-        done = done.plus(some)
+        model, some = _learn_some(model, waiting[done.rows : full] if done.rows else waiting)
+        done = done.plus(some) if done.rows else some
+    if none_waited and full == len(waiting):
+        return model, done
     return replace(model, pending=waiting[full:].copy()), done
+
+
+def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, int, Ints | None]:
+    """`learn` and `flush` of rows x (n, d), each of weight 1 and without a time, as far as one call of the
+    compiled fold goes.
+
+    The model, and how many rows that was: none where a value is infinite or huge, or where rows wait already.
+    With `label`, and where it was all rows, also the index (n,) of the component that each is likeliest of.
+    """
+    if len(model.pending):
+        return model, 0, None
+    run = batches.run_of(
+        model, x, None, None, _until_basis(model), rest=True, label=label, largest=LARGEST
+    )
+    if run is None:
+        return model, 0, None
+    after, changes = _in_reach(run.model)
+    return after, run.rows, None if changes else run.labels
 
 
 def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
@@ -110,9 +131,11 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
 
 def flush(model: Model) -> tuple[Model, Learned]:
     """Learns the rows that wait, as a batch shorter than `batch_size`."""
-    if not len(model.pending):
+    rows = model.pending
+    if not len(rows):
         return model, Learned()
-    model, done = _learn_batch(model, model.pending)
+    run = batches.run(model, rows, 1, rest=True)
+    model, done = _learn_batch(model, rows) if run is None else _after(run)
     return replace(model, pending=Rows.none(model.d)), done
 
 
@@ -137,7 +160,7 @@ def expand(model: Model, d: int) -> Model:
 
 
 def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
-    """The first of these whole batches, and as many more as the compiled fold takes before the basis is due
+    """The first whole batch of the rows, and as many more as the compiled fold takes before the basis is due
     to be looked at."""
     if (run := batches.run(model, rows, _until_basis(model))) is not None:
         return _after(run)
@@ -152,7 +175,7 @@ def _until_basis(model: Model) -> int:
 def _after(run: batches.Run) -> tuple[Model, Learned]:
     """What a run of the compiled fold came to, the basis looked at where that is due."""
     model, changes = _in_reach(run.model)
-    return model, Learned(run.batches * model.spec.batch_size, run.batches, run.gained, changes)
+    return model, Learned(run.rows, run.batches, run.gained, changes)
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:

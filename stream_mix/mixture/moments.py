@@ -28,7 +28,8 @@ where all was observed, less where a feature appeared late. Mean and scatter of 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ from .scatter import SCATTERS, Scatter
 
 _NEXT_TO_NOTHING = 1e-200
 """The mass at which forgetting ends: it weighs nothing beside a row, and is far from underflow."""
+
+FOLDED = "_folded"
+"""Under this name moments carry what compiled code made of them (folders.py)."""
 
 
 def lineage_of(means: Array, basis: Basis) -> str:
@@ -177,6 +181,10 @@ class Moments:
             mean=np.pad(self.mean, pad),
             scatter=self.shape_of_scatter.grown(self.scatter, self.k, d),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what can be made again.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _same_kin(self, other: Moments) -> None:
         if self.kind != other.kind:

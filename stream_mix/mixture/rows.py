@@ -45,16 +45,8 @@ class Rows:
         Raises ValueError, naming the first bad row, for infinite or huge values, weights that are not
         positive, infinite or huge times.
         """
-        values = np.require(x, np.float64, "A")
-        if values.ndim != 2:
-            raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
+        values = checked(x)
         n = len(values)
-        if (i := first_beyond(values, LARGEST)) >= 0:
-            j = int((np.abs(values[i]) > LARGEST).argmax())
-            raise ValueError(
-                f"rows: row {i}, feature {j} is {values[i, j]},"
-                f" expected a number up to {LARGEST:g} or NaN for missing"
-            )
         weights = np.ones(n) if w is None else np.asarray(w, dtype=np.float64)
         times = np.full(n, np.nan) if t is None else np.asarray(t, dtype=np.float64)
         for name, column in (("weights", weights), ("event times", times)):
@@ -103,3 +95,18 @@ class Rows:
     def newest(self, t: float) -> float:
         """The latest event time of these rows and t; NaN where there is none."""
         return float(np.fmax.reduce(self.t, initial=t)) if len(self) else t
+
+
+def checked(x: ArrayLike) -> Array:
+    """Rows x (n, d) of float64, as `Rows.of` takes them and refuses them."""
+    as_it_is = type(x) is np.ndarray and x.dtype == np.float64 and x.flags.aligned
+    values: Array = x if as_it_is else np.require(x, np.float64, "A")
+    if values.ndim != 2:
+        raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
+    if (i := first_beyond(values, LARGEST)) >= 0:
+        j = int((np.abs(values[i]) > LARGEST).argmax())
+        raise ValueError(
+            f"rows: row {i}, feature {j} is {values[i, j]},"
+            f" expected a number up to {LARGEST:g} or NaN for missing"
+        )
+    return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter, is_
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..mixture import (
     Model,
-    Posterior,
     Rows,
     Spec,
     TimeHalfLife,
@@ -26,6 +26,10 @@ from ..mixture import (
 )
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted, fit
+from ..mixture.folders import answer
+from ..mixture.kernels import first_beyond
+from ..mixture.learning import learn_whole
+from ..mixture.rows import LARGEST, checked
 from . import inputs
 
 
@@ -37,6 +41,10 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         n_features_in_: number of features.
         feature_names_in_: names of the features where X came with names that are all strings.
     """
+
+    # The parameters that `partial_fit` found sound, and the specification that they are; None: they are to be
+    # looked at.
+    _checked: tuple[Spec, tuple[Any, ...]] | None = None
 
     model_: Model
     max_iter: int
@@ -50,9 +58,14 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         """scikit-learn's words for n rows that are too few for k components."""
         raise NotImplementedError
 
-    def _learned(self, x: Array, fitted: Fitted | None) -> None:
-        """What else is kept after rows x (n, d) were learned, by a fit or (None) by `partial_fit`."""
+    def _learned(self, x: Array, fitted: Fitted | None, labels: Ints | None = None) -> None:
+        """What else is kept after rows x (n, d) were learned, by a fit or (None) by `partial_fit`: their
+        labels too where those are known by then."""
         raise NotImplementedError
+
+    def _label_at_once(self, x: Array) -> bool:
+        """Whether labels of rows x (n, d) are wanted with learning them."""
+        return False
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, t: Any = None) -> Self:
         """Learns the next rows of a stream, in their order, once each.
@@ -68,6 +81,8 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
             t: event times (n,), Unix seconds or datetime64; only `time_half_life` looks at them, and needs
                 them.
         """
+        if sample_weight is None and t is None and self._learn_plain(X):
+            return self
         first = not self.__sklearn_is_fitted__()
         spec = self._spec(inputs.seed(self.random_state) if first else self.model_.spec.random_state)
         if not first:
@@ -75,11 +90,36 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if t is None and isinstance(spec.memory, TimeHalfLife):
             raise ValueError("partial_fit: time_half_life needs event times: pass t, one for each row")
         x = inputs.values(self, X, reset=first)
-        model = Model.new(spec, x.shape[1]) if first else replace(self.model_, spec=spec)
+        if first:
+            model = Model.new(spec, x.shape[1])
+        else:
+            model = self.model_ if spec == self.model_.spec else replace(self.model_, spec=spec)
         model, _ = learn(model, _rows(x, sample_weight, t))
         self.model_, _ = flush(model)
+        timeless = not isinstance(spec.memory, TimeHalfLife)
+        self._checked = (model.spec, _parameters(self)) if timeless else None
         self._learned(x, None)
         return self
+
+    def _learn_plain(self, X: Any) -> bool:
+        """Learns rows where all is as it was in the call before, which checked it, and they are an array that
+        needs no change; False, and nothing is learned, where that is not so."""
+        if (known := self._checked) is None:
+            return False
+        model, (spec, before) = self.model_, known
+        if model.spec is not spec or not all(map(is_, before, _parameters(self))):
+            return False
+        if (x := inputs.plain(self, X)) is None:
+            return False
+        model, done, labels = learn_whole(model, x, label=self._label_at_once(x))
+        if not done:
+            return False
+        if done < len(x):
+            model, _ = learn(model, Rows.of(x[done:]))
+            model, _ = flush(model)
+        self.model_ = model
+        self._learned(x, None, labels)
+        return True
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Starts over and fits X (n, d) by sweeps over all rows until `tol` is met.
@@ -114,7 +154,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     def predict(self, X: Any) -> Ints:
         """Index (n,), from 0, of each row's likeliest component."""
-        labels: Ints = self._posterior(X).p.argmax(axis=1)
+        labels: Ints = self._said(X, "label")
         return labels
 
     def outlier_samples(self, X: Any) -> Array:
@@ -122,11 +162,24 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
         It is the chance that a row drawn from the mixture is likelier, over the features that were observed.
         """
-        return self._posterior(X).outlier
+        outlier: Array = self._said(X, "outlier")
+        return outlier
 
-    def _posterior(self, X: Any) -> Posterior:
-        check_is_fitted(self)
-        return posterior(self.model_, inputs.values(self, X, reset=False))
+    def _said(self, X: Any, name: str) -> Any:
+        """What the model says of X: the answer of `posterior` by that name, labels as indices."""
+        self._expect_fitted()
+        model, x = self.model_, inputs.plain(self, X)
+        if x is None or first_beyond(x, LARGEST) >= 0:
+            x = checked(inputs.values(self, X, reset=False))
+        if (found := answer(model.spec, model.moments, x, name)) is not None:
+            return found
+        found = posterior(model, x)
+        return found.p.argmax(axis=1) if name == "label" else getattr(found, name)
+
+    def _expect_fitted(self) -> None:
+        """Raises NotFittedError, in scikit-learn's words, before any learning."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
 
     def _same_shape(self, spec: Spec) -> None:
         """Refuses what cannot change while a model learns; memory, prior and batch size can."""
@@ -148,6 +201,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
     def __getstate__(self) -> dict[str, Any]:
         # The model's own state leaves out all that it has computed and kept for speed.
         state = dict(super().__getstate__())
+        state.pop("_checked", None)
         return {**state, "model_": to_state(state["model_"])} if "model_" in state else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -163,6 +217,16 @@ def _rows(x: Array, sample_weight: Any, t: Any = None) -> Rows:
     return Rows.of(x, w, when)
 
 
+def _parameters(estimator: Learner) -> tuple[Any, ...]:
+    """All of an estimator's parameters, none of which changes but by being set anew."""
+    kind = type(estimator)
+    get = _GETTERS.get(kind) or _GETTERS.setdefault(kind, attrgetter(*kind._get_param_names()))
+    return get(estimator)
+
+
+_GETTERS: dict[type[Learner], Callable[[Any], tuple[Any, ...]]] = {}
+
+
 def mean(per_row: Array, sample_weight: Any) -> float:
     """The mean of (n,) values, weighted where there are weights."""
     w = inputs.weights(sample_weight, len(per_row))
@@ -173,7 +237,7 @@ def view(compute: Callable[[Any], Any]) -> property:
     """A learned attribute, computed from the model when asked for; absent before any learning."""
 
     def get(self: Any) -> Any:
-        check_is_fitted(self)
+        self._expect_fitted()
         return compute(self)
 
     return property(get, doc=compute.__doc__)

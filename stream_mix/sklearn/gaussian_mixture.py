@@ -101,18 +101,20 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
     def _too_few(self, n: int, k: int) -> str:
         return f"Expected n_samples >= n_components but got n_components = {k}, n_samples = {n}"
 
-    def _learned(self, x: Array, fitted: Fitted | None) -> None:
+    def _learned(self, x: Array, fitted: Fitted | None, labels: Ints | None = None) -> None:
         if fitted is not None:
             self.lower_bounds_ = list(fitted.bounds)
             self.lower_bound_ = fitted.bounds[-1]
 
     def predict_proba(self, X: Any) -> Array:
         """Responsibility (n, k) of each component for each row."""
-        return self._posterior(X).p
+        responsibilities: Array = self._said(X, "p")
+        return responsibilities
 
     def score_samples(self, X: Any) -> Array:
         """Log density (n,) of each row, over the features that were observed."""
-        return self._posterior(X).log_density
+        log_density: Array = self._said(X, "log_density")
+        return log_density
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows."""

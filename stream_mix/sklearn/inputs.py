@@ -60,27 +60,32 @@ def values(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
     Raises ValueError, in scikit-learn's words, for infinite values, wrong shapes and features that are not
     those of the fit.
     """
-    if not reset and _plain(estimator, X):
-        return X  # type: ignore[no-any-return]  # a float64 array, by the line above
+    if not reset and (x := plain(estimator, X)) is not None and first_beyond(x, LARGEST) < 0:
+        return x
     checked: Array = validate_data(
         estimator, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite="allow-nan"
     )
     return checked
 
 
-def _plain(estimator: BaseEstimator, X: Any) -> bool:
-    """Whether X is just what the checks would return. They take longer than learning a thousand rows does."""
-    return (
-        type(X) is np.ndarray
-        and X.dtype == np.float64
-        and X.ndim == 2
-        and len(X) > 0
-        and X.shape[1] == estimator.n_features_in_
-        and X.flags.c_contiguous
-        and X.flags.aligned
-        and not hasattr(estimator, "feature_names_in_")
-        and first_beyond(X, LARGEST) < 0
-    )
+_FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
+
+
+def plain(estimator: BaseEstimator, X: Any) -> Array | None:
+    """What the checks would return for X if none of its values is infinite; None where they have to be asked.
+
+    They take longer than learning a thousand rows does.
+    """
+    # NumPy has one object for each of these types; a type that is written otherwise is for the checks.
+    if type(X) is not np.ndarray or not (X.dtype is _FLOAT64 or X.dtype is _FLOAT32) or X.ndim != 2:
+        return None
+    n, d = X.shape
+    flags, known = X.flags, estimator.__dict__
+    if not (n and d == known["n_features_in_"] and flags.c_contiguous and flags.aligned):
+        return None
+    if "feature_names_in_" in known:
+        return None
+    return X if X.dtype is _FLOAT64 else X.astype(np.float64)
 
 
 def weights(sample_weight: Any, n: int) -> Array | None:

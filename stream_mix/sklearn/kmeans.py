@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from ..mixture import Spec, parameters
 from ..mixture.arrays import Array, Ints
@@ -52,6 +51,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
 
     _unlabelled: Array | None = None
     _labels: Ints | None = None
+    _labels_read: bool = False
 
     def __init__(
         self,
@@ -86,16 +86,23 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
     def _too_few(self, n: int, k: int) -> str:
         return f"n_samples={n} should be >= n_clusters={k}."
 
-    def _learned(self, x: Array, fitted: Fitted | None) -> None:
+    def _learned(self, x: Array, fitted: Fitted | None, labels: Ints | None = None) -> None:
         # Few who feed a stream ask for labels: a few rows are kept, and labelled when somebody does.
-        self._unlabelled = x.copy() if x.nbytes <= _KEPT_BYTES else None
-        self._labels = None if self._unlabelled is not None else self._nearest_centre(x)
+        few = x.nbytes <= _KEPT_BYTES
+        self._unlabelled = x.copy() if labels is None and few else None
+        self._labels = self._nearest_centre(x) if labels is None and not few else labels
+        self._labels_read = False
+
+    def _label_at_once(self, x: Array) -> bool:
+        # Who asked for labels after the last call will after this one, and it saves keeping the rows.
+        return self._labels_read or x.nbytes > _KEPT_BYTES
 
     @property
     def labels_(self) -> Ints:
         """Index (n,) of the centre nearest to each row of the last `fit` or `partial_fit`."""
-        check_is_fitted(self)
+        self._expect_fitted()
         self._label()
+        self._labels_read = True
         if self._labels is None:
             raise AttributeError("labels_ was deleted; it comes back with the next fit or partial_fit")
         return self._labels
@@ -120,17 +127,17 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
 
     def predict(self, X: Any) -> Ints:
         """Index (n,), from 0, of the nearest centre."""
-        check_is_fitted(self)
+        self._expect_fitted()
         return self._nearest_centre(inputs.values(self, X, reset=False))
 
     def transform(self, X: Any) -> Array:
         """Distance (n, k) of each row to each centre, over the features that the row has."""
-        check_is_fitted(self)
+        self._expect_fitted()
         return np.sqrt(self._squared_distances(inputs.values(self, X, reset=False)))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the sum of squared distances of the rows to their nearest centres, each times its weight."""
-        check_is_fitted(self)
+        self._expect_fitted()
         squared = self._nearest(inputs.values(self, X, reset=False))[1]
         w = inputs.weights(sample_weight, len(squared))
         return -float(squared.sum() if w is None else w @ squared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from unittest import mock
@@ -181,23 +182,30 @@ def test_what_the_compiled_fold_does_not_know_is_left_to_python() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    folder = named(COMPILED[0]).folder(
-        family="diag",
-        hard=False,
-        memory="forever",
-        half_life=1.0,
-        prior=(1.0, 1.0, 1.0, 1e-6),
-        batch_size=4,
-        k=2,
-        d=3,
-    )
+    choices = {"hard": False, "memory": "forever", "half_life": 1.0, "batch_size": 4}
+    choices = {**choices, "prior": (1.0, 1.0, 1.0, 1e-6)}
+    folder = named(COMPILED[0]).folder(family="diag", k=2, d=3, **choices)
     ones, cells = np.ones(2), np.ones((2, 3))
     good = (ones, cells, cells, cells, np.zeros(3), np.ones(3))
-    x = np.zeros((4, 3))
-    assert folder.judge(*good, x, 1) is not None
+    x, all_of_it = np.zeros((4, 3)), (True, True, True, True)
+    folded = folder.folded(*good)
+    assert folder.judge(folded, x, *all_of_it, 1) is not None
     for i in range(6):
         bad = [array[:-1] if j == i else array for j, array in enumerate(good)]
         with pytest.raises(ValueError, match="expected"):
-            folder.judge(*bad, x, 1)
+            folder.folded(*bad)
+    learning = (math.inf, 9, False, False, False, 1)
     with pytest.raises(ValueError, match="features"):
-        folder.judge(*good, x[:, :2], 1)
+        folder.judge(folded, x[:, :2], *all_of_it, 1)
+    with pytest.raises(ValueError, match="features"):
+        folder.learn(folded, 0.0, 0.0, 0.0, x[:, :2], None, None, *learning)
+    with pytest.raises(ValueError, match="times"):
+        folder.learn(folded, 0.0, 0.0, 0.0, x, None, np.zeros(3), *learning)
+    with pytest.raises(ValueError, match="weights"):
+        folder.learn(folded, 0.0, 0.0, 0.0, x, np.ones(3), None, *learning)
+    for family, k, d in (("diag", 3, 3), ("diag", 2, 4), ("full", 2, 3), ("tied", 2, 3)):
+        other = named(COMPILED[0]).folder(family=family, k=k, d=d, **choices)
+        with pytest.raises(ValueError, match="another shape"):
+            other.judge(folded, np.zeros((4, d)), *all_of_it, 1)
+        with pytest.raises(ValueError, match="another shape"):
+            other.learn(folded, 0.0, 0.0, 0.0, np.zeros((4, d)), None, None, *learning)

@@ -32,6 +32,9 @@ class Mixture:
         self, x: Array, w: Array | None, hard: bool, tell: bool, lists: Lists | None, threads: int
     ) -> tuple[Any, ...] | None: ...
 
+class Folded:
+    def moments(self) -> tuple[Array, Array, Array, Array]: ...
+
 class Folder:
     def __init__(
         self,
@@ -46,7 +49,31 @@ class Folder:
         k: int,
         d: int,
     ) -> None: ...
-    def learn(self, *state_and_rows: Any) -> tuple[Any, ...]: ...
+    def folded(
+        self, mass: Array, seen: Array, mean: Array, scatter: Array, origin: Array, scale: Array
+    ) -> Folded: ...
+    # Responsibilities, labels, log densities and outlier scores, those that are not asked for None.
+    def judge(
+        self, folded: Folded, x: Array, p: bool, label: bool, log_density: bool, outlier: bool, threads: int
+    ) -> tuple[Any, ...] | None: ...
+    # Moments, batches, rows, newest time, evidence, sum of log densities, what was said of the rows before,
+    # and the labels after.
+    def learn(
+        self,
+        folded: Folded,
+        t: float,
+        evidence: float,
+        counted: float,
+        x: Array,
+        w: Array | None,
+        times: Array | None,
+        largest: float,
+        most: int,
+        rest: bool,
+        tell: bool,
+        label: bool,
+        threads: int,
+    ) -> tuple[Any, ...] | None: ...
 
 class Live:
     def __init__(

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <mutex>
 
 #include "bind.hpp"
@@ -42,130 +43,136 @@ std::unique_ptr<Guarded> make(const std::string& isa, const std::string& family,
     return std::make_unique<Guarded>(isa_named(isa), choices, k, d);
 }
 
-std::int64_t scatter_size(const Folder& folder) {
-    const std::int64_t k = folder.k(), d = folder.d();
-    const Family family = folder.choices().family;
-    return family == Family::full ? k * d * d : family == Family::tied ? d * d : k * d;
-}
-
-void expect_moments(const Folder& folder, const Numbers& mass, const Numbers& seen, const Numbers& mean,
-                    const Numbers& scatter, const Numbers& origin, const Numbers& scale) {
-    expect_size(mass, folder.k(), "moments: mass");
-    expect_size(seen, folder.k() * folder.d(), "moments: seen");
-    expect_size(mean, folder.k() * folder.d(), "moments: mean");
-    expect_size(scatter, scatter_size(folder), "moments: scatter");
-    expect_size(origin, folder.d(), "moments: origin");
-    expect_size(scale, folder.d(), "moments: scale");
-}
-
-Made<double> copied(const Numbers& array) {
-    Made<double> made(static_cast<std::int64_t>(array.size()));
-    std::copy_n(array.data(), array.size(), made.data.get());
+// Moments (arrays as moments.py keeps them) and their basis, taken over.
+std::unique_ptr<Folded> folded(const Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean,
+                               const Numbers& scatter, const Numbers& origin, const Numbers& scale) {
+    const std::int64_t k = self.folder.k(), d = self.folder.d();
+    auto made = std::make_unique<Folded>(self.folder.second(), k, d);
+    expect_size(mass, k, "moments: mass");
+    expect_size(seen, k * d, "moments: seen");
+    expect_size(mean, k * d, "moments: mean");
+    expect_size(scatter, made->scatter_size(), "moments: scatter");
+    expect_size(origin, d, "moments: origin");
+    expect_size(scale, d, "moments: scale");
+    double* to = made->begin();
+    for (const Numbers* array : {&mass, &seen, &mean, &scatter, &origin, &scale})
+        to = std::copy_n(array->data(), array->size(), to);
     return made;
 }
 
-// What is said of each of n rows, or, of 0 rows, nothing.
-struct Telling {
-    std::size_t n, k;
-    Made<double> p, log_density, outlier;
-    Made<std::int64_t> label;
+// Mass, seen, mean and scatter, copied: what is done to them there changes nothing here.
+nb::tuple moments(const Folded& self) {
+    const std::size_t k = self.k(), d = self.d();
+    const Record record = self.record();
+    const auto copied = [](const double* from, std::initializer_list<std::size_t> shape) {
+        std::size_t size = 1;
+        for (const std::size_t length : shape) size *= length;
+        Made<double> made(static_cast<std::int64_t>(size));
+        std::copy_n(from, size, made.data.get());
+        return made.array(shape);
+    };
+    nb::object scatter = self.second() == Second::full   ? copied(record.scatter, {k, d, d})
+                         : self.second() == Second::tied ? copied(record.scatter, {d, d})
+                                                         : copied(record.scatter, {k, d});
+    return nb::make_tuple(copied(record.mass, {k}), copied(record.seen, {k, d}), copied(record.mean, {k, d}), scatter);
+}
 
-    Telling(std::size_t rows, std::size_t components)
-        : n(rows), k(components), p(n * k), log_density(n), outlier(n), label(n) {}
-    Said said() {
-        if (!n) return {};
-        return {{p.data.get(), label.data.get(), log_density.data.get(), nullptr}, outlier.data.get()};
-    }
-    nb::tuple arrays() {
-        return nb::make_tuple(p.array({n, k}), label.array({n}), log_density.array({n}), outlier.array({n}));
-    }
+void expect_kin(const Folder& folder, const Folded& folded) {
+    if (folded.k() != folder.k() || folded.d() != folder.d() || folded.second() != folder.second())
+        refuse("folder: the moments are of another shape");
+}
+
+// Which answers are asked for.
+struct Asked {
+    bool p, label, log_density, outlier;
 };
 
-// The record of moments that are only read.
-Record read_only(const Folder& folder, const Numbers& mass, const Numbers& seen, const Numbers& mean,
-                 const Numbers& scatter) {
-    return {folder.k(), folder.d(), const_cast<double*>(mass.data()), const_cast<double*>(seen.data()),
-            const_cast<double*>(mean.data()), const_cast<double*>(scatter.data())};
-}
+// What is said of each of n rows: the answers that were asked for, None for the others.
+class Telling {
+  public:
+    Telling(std::size_t rows, std::size_t components, const Asked& asked)
+        : n_(rows), k_(components), asked_(asked), p_(asked.p ? n_ * k_ : 0), log_density_(densities() ? n_ : 0),
+          outlier_(asked.outlier ? n_ : 0), label_(asked.label ? n_ : 0) {}
 
-nb::object judge(Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
-                 const Numbers& origin, const Numbers& scale, const Matrix& x, int threads) {
-    const Folder& folder = self.folder;
-    expect_moments(folder, mass, seen, mean, scatter, origin, scale);
-    const Rows rows = rows_of(x, std::nullopt, folder.d());
-    Telling telling(rows.n, folder.k());
-    const Record record = read_only(folder, mass, seen, mean, scatter);
+    Said said() {
+        return {{asked_.p ? p_.data.get() : nullptr, asked_.label ? label_.data.get() : nullptr,
+                 densities() ? log_density_.data.get() : nullptr, nullptr},
+                asked_.outlier ? outlier_.data.get() : nullptr};
+    }
+    // Of the first of the rows.
+    nb::tuple arrays(std::size_t rows) {
+        const nb::object none = nb::none();
+        return nb::make_tuple(asked_.p ? p_.array({rows, k_}) : none, asked_.label ? label_.array({rows}) : none,
+                              asked_.log_density ? log_density_.array({rows}) : none,
+                              asked_.outlier ? outlier_.array({rows}) : none);
+    }
+
+  private:
+    // Outlier scores are made from them.
+    bool densities() const { return asked_.log_density || asked_.outlier; }
+
+    std::size_t n_, k_;
+    Asked asked_;
+    Made<double> p_, log_density_, outlier_;
+    Made<std::int64_t> label_;
+};
+
+nb::object judge(Guarded& self, const Folded& folded, const Matrix& x, bool p, bool label, bool log_density,
+                 bool outlier, int threads) {
+    expect_kin(self.folder, folded);
+    const Rows rows = rows_of(x, std::nullopt, folded.d());
+    Telling telling(rows.n, folded.k(), {p, label, log_density, outlier});
     bool plain;
     {
         const nb::gil_scoped_release free;
-        plain = self.with([&](Folder& own) {
-            return own.judge(record, origin.data(), scale.data(), rows, telling.said(), threads);
-        });
+        plain = self.with([&](Folder& own) { return own.judge(folded, rows, telling.said(), threads); });
     }
     if (!plain) return nb::none();
-    return telling.arrays();
+    return telling.arrays(rows.n);
 }
 
-nb::object label(Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
-                 const Numbers& origin, const Numbers& scale, const Matrix& x, int threads) {
+// What came of rows: None where a number is beyond `largest`, or where not one batch of them could be learned.
+nb::object learn(Guarded& self, const Folded& before, double t, double evidence, double counted, const Matrix& x,
+                 const std::optional<Numbers>& w, const std::optional<Numbers>& times, double largest,
+                 std::int64_t most, bool rest, bool tell, bool label, int threads) {
     const Folder& folder = self.folder;
-    expect_moments(folder, mass, seen, mean, scatter, origin, scale);
-    const Rows rows = rows_of(x, std::nullopt, folder.d());
-    Made<std::int64_t> labels(rows.n);
-    const Record record = read_only(folder, mass, seen, mean, scatter);
-    bool plain;
-    {
-        const nb::gil_scoped_release free;
-        const Said said{{nullptr, labels.data.get(), nullptr, nullptr}, nullptr};
-        plain = self.with([&](Folder& own) {
-            return own.judge(record, origin.data(), scale.data(), rows, said, threads);
-        });
-    }
-    if (!plain) return nb::none();
-    return labels.array({static_cast<std::size_t>(rows.n)});
-}
-
-nb::tuple learn(Guarded& self, const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
-                const Numbers& origin, const Numbers& scale, double t, double evidence, double counted, const Matrix& x,
-                const std::optional<Numbers>& w, const std::optional<Numbers>& times, std::int64_t most, bool tell,
-                int threads) {
-    const Folder& folder = self.folder;
-    expect_moments(folder, mass, seen, mean, scatter, origin, scale);
-    const Rows rows = rows_of(x, w, folder.d());
+    expect_kin(folder, before);
+    Rows rows = rows_of(x, w, folder.d());
     if (times) expect_size(*times, rows.n, "learn: times");
-    Made<double> masses = copied(mass), seens = copied(seen), means = copied(mean), scatters = copied(scatter);
-    Telling telling(tell ? rows.n : 0, folder.k());
+    if (largest < INFINITY && first_beyond(self.isa, rows, folder.d(), largest) >= 0) return nb::none();
+    const std::int64_t all = rows.n, size = folder.choices().batch_size;
+    if (most < all / size) rows.n = most * size;
+    Telling telling(rows.n, folder.k(), {tell, tell, tell, tell}), after(label ? all : 0, folder.k(), {0, label, 0, 0});
     Progress progress{t, {evidence, counted}};
-    const Record record{folder.k(), folder.d(), masses.data.get(), seens.data.get(), means.data.get(),
-                        scatters.data.get()};
+    auto folded = std::make_unique<Folded>(before);
+    bool labelled = false;
     {
         const nb::gil_scoped_release free;
         self.with([&](Folder& own) {
-            own.learn(record, origin.data(), scale.data(), rows, times ? times->data() : nullptr, most, telling.said(),
-                      progress, threads);
+            own.learn(*folded, rows, times ? times->data() : nullptr, most, rest, telling.said(), progress, threads);
+            labelled = label && progress.rows == all && own.judge(*folded, rows, after.said(), threads);
         });
     }
-    const std::size_t k = folder.k(), d = folder.d();
-    const Family family = folder.choices().family;
-    nb::object scattered = family == Family::full   ? scatters.array({k, d, d})
-                           : family == Family::tied ? scatters.array({d, d})
-                                                    : scatters.array({k, d});
-    nb::object told = nb::none();
-    if (tell) told = telling.arrays();
-    return nb::make_tuple(progress.batches, masses.array({k}), seens.array({k, d}), means.array({k, d}), scattered,
-                          progress.t, progress.evidence[0], progress.evidence[1], progress.gained, told);
+    if (!progress.batches) return nb::none();
+    nb::object told = nb::none(), labels = nb::none();
+    if (tell) told = telling.arrays(progress.rows);
+    if (labelled) labels = after.arrays(all)[1];
+    return nb::make_tuple(std::move(folded), progress.batches, progress.rows, progress.t,
+                          nb::make_tuple(progress.evidence[0], progress.evidence[1]), progress.gained, told, labels);
 }
 
 }  // namespace
 
 void bind_fold(nb::module_& module) {
+    nb::class_<Folded>(module, "Folded", "Moments and their basis, as compiled code keeps them; they never change.")
+        .def("moments", &moments);
     nb::class_<Guarded>(module, "Folder", "Learns batch after batch: learning._step, compiled.")
         .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "prior"_a, "batch_size"_a, "k"_a,
              "d"_a)
-        .def("judge", &judge, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "x"_a, "threads"_a)
-        .def("label", &label, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "x"_a, "threads"_a)
-        .def("learn", &learn, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "t"_a, "evidence"_a,
-             "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(), "most"_a, "tell"_a, "threads"_a);
+        .def("folded", &folded, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a)
+        .def("judge", &judge, "folded"_a, "x"_a, "p"_a, "label"_a, "log_density"_a, "outlier"_a, "threads"_a)
+        .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),
+             "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a);
 }
 
 }  // namespace stream_mix

@@ -199,24 +199,9 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
     return nb::make_tuple(mass.array({k}), first.array({k, d}), seconds, density, rest, seens);
 }
 
-// The first row with a number further than `most` from 0, or -1. NaN is no such number.
-std::int64_t first_beyond(const std::string& isa, const Matrix& x, double most) {
+std::int64_t beyond(const std::string& isa, const Matrix& x, double most) {
     const std::int64_t d = static_cast<std::int64_t>(x.shape(1));
-    const Rows rows = rows_of(x, std::nullopt, d);
-    const bool together = rows.column_stride == 1 && rows.row_stride == d && !rows.single;
-    if (together && isa_named(isa).magnitude(static_cast<const double*>(rows.x), rows.n * d) <= most) return -1;
-    const auto look = [&](const auto* at) -> std::int64_t {
-        for (std::int64_t i = 0; i < rows.n; ++i) {
-            bool beyond = false;
-            for (std::int64_t j = 0; j < d; ++j) {
-                const double value = static_cast<double>(at[i * rows.row_stride + j * rows.column_stride]);
-                beyond |= (value > most) | (value < -most);
-            }
-            if (beyond) return i;
-        }
-        return -1;
-    };
-    return rows.single ? look(static_cast<const float*>(rows.x)) : look(static_cast<const double*>(rows.x));
+    return first_beyond(isa_named(isa), rows_of(x, std::nullopt, d), d, most);
 }
 
 nb::list implementations() {
@@ -230,7 +215,7 @@ nb::list implementations() {
 void bind_pass(nb::module_& module) {
     module.def("implementations", &implementations,
                "Names of the instruction sets that this processor can run, the best first.");
-    module.def("first_beyond", &first_beyond, "isa"_a, "x"_a, "most"_a,
+    module.def("first_beyond", &beyond, "isa"_a, "x"_a, "most"_a,
                "The first row with a number further than `most` from 0, or -1.");
     nb::class_<PackedMixture>(module, "Mixture", "A mixture packed for one instruction set.")
         .def(nb::new_([](const std::string& isa, const std::string& scores, const std::string& second, Numbers origin,

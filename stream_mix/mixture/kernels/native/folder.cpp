@@ -36,8 +36,32 @@ Said part(const Said& said, std::int64_t start, std::int64_t k) {
 }
 
 double newest(const double* t, std::int64_t n, double before) {
-    for (std::int64_t i = 0; t && i < n; ++i) before = std::fmax(before, t[i]);
+    for (std::int64_t i = 0; t && i < n; ++i)
+        if (t[i] > before || std::isnan(before)) before = t[i];
     return before;
+}
+
+// Sums in lanes: the next addition does not wait for the one before it.
+constexpr std::int64_t LANES = 8;
+
+double total(const double* values, std::int64_t n) {
+    double lanes[LANES] = {}, sum = 0.0;
+    std::int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (std::int64_t l = 0; l < LANES; ++l) lanes[l] += values[i + l];
+    for (; i < n; ++i) lanes[i % LANES] += values[i];
+    for (const double lane : lanes) sum += lane;
+    return sum;
+}
+
+double product(const double* a, const double* b, std::int64_t n) {
+    double lanes[LANES] = {}, sum = 0.0;
+    std::int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (std::int64_t l = 0; l < LANES; ++l) lanes[l] += a[i + l] * b[i + l];
+    for (; i < n; ++i) lanes[i % LANES] += a[i] * b[i];
+    for (const double lane : lanes) sum += lane;
+    return sum;
 }
 
 }  // namespace
@@ -69,18 +93,20 @@ Folder::Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int6
     mixture_.inverse_scale = inverse_scale_.get();
 }
 
-void Folder::enter(const double* origin, const double* scale) {
+// The parameters of these moments, unless they are at hand from the call before.
+bool Folder::estimate(const Folded& folded) {
+    mixture_.origin = folded.origin();
+    if (version_ == folded.version()) return true;
+    version_ = 0;
     log_scale_ = 0.0;
     for (std::int64_t j = 0; j < mixture_.d; ++j) {
-        log_scale_ += std::log(scale[j]);
-        inverse_scale_.get()[j] = 1.0 / scale[j];
+        log_scale_ += std::log(folded.scale()[j]);
+        inverse_scale_.get()[j] = 1.0 / folded.scale()[j];
     }
-    mixture_.origin = origin;
-}
-
-bool Folder::estimate(const Record& record) {
-    if (!isa_.fold->estimate(choices_.family, choices_.prior, record, estimate_, &mixture_.precision)) return false;
+    if (!isa_.fold->estimate(choices_.family, choices_.prior, folded.record(), estimate_, &mixture_.precision))
+        return false;
     isa_.pack(mixture_, packed_.get());
+    version_ = folded.version();
     return true;
 }
 
@@ -92,28 +118,25 @@ void Folder::finish(std::int64_t n, const Said& said) {
     for (std::int64_t i = 0; log_density && i < n; ++i) log_density[i] -= log_scale_;
 }
 
-bool Folder::judge(const Record& record, const double* origin, const double* scale, const Rows& rows, const Said& said,
-                   int threads) {
-    enter(origin, scale);
-    if (!estimate(record) || !run_pass(isa_, mixture_, packed_.get(), rows, said.answers, nullptr, threads))
+bool Folder::judge(const Folded& folded, const Rows& rows, const Said& said, int threads) {
+    if (!estimate(folded) || !run_pass(isa_, mixture_, packed_.get(), rows, said.answers, nullptr, threads))
         return false;
     finish(rows.n, said);
     return true;
 }
 
-void Folder::learn(const Record& record, const double* origin, const double* scale, const Rows& rows, const double* t,
-                   std::int64_t most, const Said& said, Progress& progress, int threads) {
-    enter(origin, scale);
-    const std::int64_t size = choices_.batch_size;
-    for (std::int64_t i = 0; i < std::min(most, rows.n / size); ++i)
-        if (!batch(record, part(rows, i * size, size), t ? t + i * size : nullptr, part(said, i * size, mixture_.k),
+void Folder::learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
+                   Progress& progress, int threads) {
+    const std::int64_t size = choices_.batch_size, end = rest ? rows.n : rows.n / size * size;
+    for (std::int64_t i = 0; i < end && progress.batches < most; i += size)
+        if (!batch(folded, part(rows, i, std::min(size, end - i)), t ? t + i : nullptr, part(said, i, mixture_.k),
                    progress, threads))
             return;
 }
 
-bool Folder::batch(const Record& record, const Rows& rows, const double* t, const Said& said, Progress& progress,
+bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress,
                    int threads) {
-    if (!estimate(record)) return false;
+    if (!estimate(folded)) return false;
     const double now = newest(t, rows.n, progress.t);
     Rows weighted = rows;
     weighted.w = weights(rows, t, now);
@@ -128,18 +151,17 @@ bool Folder::batch(const Record& record, const Rows& rows, const double* t, cons
     }
     if (!run_pass(isa_, mixture_, packed_.get(), weighted, all.answers, &sums, threads)) return false;
     finish(rows.n, all);
-    double gained = 0.0, counted = 0.0;
-    for (std::int64_t i = 0; i < rows.n; ++i) {
-        const double w = rows.w ? rows.w[i] : 1.0;
-        gained += w * all.answers.log_density[i];
-        counted += w;
-    }
-    isa_.fold->absorb(mixture_.second, record, sums, estimate_.centre, fade(progress.t, now));
+    const double* log_density = all.answers.log_density;
+    const double gained = rows.w ? product(rows.w, log_density, rows.n) : total(log_density, rows.n);
+    const double counted = rows.w ? total(rows.w, rows.n) : static_cast<double>(rows.n);
+    isa_.fold->absorb(mixture_.second, folded.record(), sums, estimate_.centre, fade(rows.n, progress.t, now));
+    folded.changed();
     const double left = std::exp2(-static_cast<double>(rows.n) / EVIDENCE_HALF_LIFE);
     progress.evidence[0] = left * progress.evidence[0] + gained;
     progress.evidence[1] = left * progress.evidence[1] + counted;
     progress.gained += gained;
     progress.t = now;
+    progress.rows += rows.n;
     ++progress.batches;
     return true;
 }
@@ -159,10 +181,9 @@ const double* Folder::weights(const Rows& rows, const double* t, double now) {
     return weights_.data();
 }
 
-// What a batch leaves of the moments before it.
-double Folder::fade(double before, double now) const {
-    if (choices_.memory == Memory::half_life)
-        return std::exp2(-static_cast<double>(choices_.batch_size) / choices_.half_life);
+// What a batch of n rows leaves of the moments before it.
+double Folder::fade(std::int64_t n, double before, double now) const {
+    if (choices_.memory == Memory::half_life) return std::exp2(-static_cast<double>(n) / choices_.half_life);
     if (choices_.memory == Memory::time_half_life && !std::isnan(before) && !std::isnan(now))
         return std::exp2(-(now - before) / choices_.half_life);
     return 1.0;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "fold.hpp"
+#include "folded.hpp"
 #include "isa.hpp"
 #include "mixture.hpp"
 
@@ -25,7 +25,7 @@ struct Progress {
     double t;  // newest event time, NaN before any
     double evidence[2];
     double gained = 0.0;
-    std::int64_t batches = 0;
+    std::int64_t batches = 0, rows = 0;
 };
 
 // Where the answers of each row go; null where nobody asks. Unlike those of a pass they include outlier scores.
@@ -38,28 +38,27 @@ class Folder {
   public:
     Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d);
 
-    // Learns whole batches of the rows, `most` at the most, until one needs what only the Python fold can do: a
-    // value is missing, or the parameters are out of the ordinary. `t` is (n,) or null.
-    void learn(const Record& record, const double* origin, const double* scale, const Rows& rows, const double* t,
-               std::int64_t most, const Said& said, Progress& progress, int threads);
+    // Learns the rows batch by batch, `most` batches at the most, until one needs what only the Python fold can do:
+    // a value is missing, or the parameters are out of the ordinary. With `rest` the last batch may be a shorter
+    // one; else it waits. `t` is (n,) or null.
+    void learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
+               Progress& progress, int threads);
 
     // What the mixture of these moments says of rows, as `learn` says it of a batch before it learns. False where
     // a value is missing or the parameters are out of the ordinary.
-    bool judge(const Record& record, const double* origin, const double* scale, const Rows& rows, const Said& said,
-               int threads);
+    bool judge(const Folded& folded, const Rows& rows, const Said& said, int threads);
 
     std::int64_t k() const { return mixture_.k; }
     std::int64_t d() const { return mixture_.d; }
+    Second second() const { return mixture_.second; }
     const Choices& choices() const { return choices_; }
 
   private:
-    void enter(const double* origin, const double* scale);
-    bool estimate(const Record& record);
+    bool estimate(const Folded& folded);
     void finish(std::int64_t n, const Said& said);
-    bool batch(const Record& record, const Rows& rows, const double* t, const Said& said, Progress& progress,
-               int threads);
+    bool batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress, int threads);
     const double* weights(const Rows& rows, const double* t, double now);
-    double fade(double before, double now) const;
+    double fade(std::int64_t n, double before, double now) const;
 
     const Isa& isa_;
     Choices choices_;
@@ -67,7 +66,8 @@ class Folder {
     Estimate estimate_;
     std::vector<double> weights_;
     std::vector<double> log_density_;
-    double log_scale_ = 0.0;  // sum of the logarithms of the scales
+    double log_scale_ = 0.0;     // sum of the logarithms of the scales
+    std::uint64_t version_ = 0;  // of the moments whose parameters these are; 0: none
     Buffer numbers_, packed_, sums_, inverse_scale_;
 };
 

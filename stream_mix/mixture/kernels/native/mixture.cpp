@@ -72,6 +72,23 @@ void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packe
     });
 }
 
+std::int64_t first_beyond(const Isa& isa, const Rows& rows, std::int64_t d, double most) {
+    const bool together = rows.column_stride == 1 && rows.row_stride == d && !rows.single;
+    if (together && isa.magnitude(static_cast<const double*>(rows.x), rows.n * d) <= most) return -1;
+    const auto look = [&](const auto* at) -> std::int64_t {
+        for (std::int64_t i = 0; i < rows.n; ++i) {
+            bool beyond = false;
+            for (std::int64_t j = 0; j < d; ++j) {
+                const double value = static_cast<double>(at[i * rows.row_stride + j * rows.column_stride]);
+                beyond |= (value > most) | (value < -most);
+            }
+            if (beyond) return i;
+        }
+        return -1;
+    };
+    return rows.single ? look(static_cast<const float*>(rows.x)) : look(static_cast<const double*>(rows.x));
+}
+
 // `numbers` is what the pointers of the mixture point into: moving it leaves them as they are.
 PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
     : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {

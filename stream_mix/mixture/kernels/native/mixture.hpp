@@ -35,6 +35,9 @@ bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, cons
 void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, std::int64_t* label,
                      double* nearest, double* second, int threads);
 
+// The first of the rows (n, d) with a number further than `most` from 0, or -1. NaN is no such number.
+std::int64_t first_beyond(const Isa& isa, const Rows& rows, std::int64_t d, double most);
+
 class PackedMixture {
   public:
     PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers);
