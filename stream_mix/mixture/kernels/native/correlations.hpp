@@ -94,4 +94,15 @@ static inline void solve(double* work, std::int64_t d) {
     for (; j < d; ++j) below<1, 1>(work, d, j, splat(1.0));
 }
 
+// Keeps of the correlations (d, d) in `work`, and of row d, the n observed features. Nothing moves up past what is
+// still to be read: feature `observed[a]` is number a or later.
+static inline void cut_down(const Live& s) {
+    if (s.n == s.d) return;
+    for (std::int64_t a = 0; a <= s.n; ++a) {
+        const double* from = row_of(s.work, a < s.n ? s.observed[a] : s.d);
+        double* to = row_of(s.work, a);
+        for (std::int64_t b = 0; b < (a < s.n ? a + 1 : s.n); ++b) store(to + b * W, load(from + s.observed[b] * W));
+    }
+}
+
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -8,17 +8,6 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
-// Keeps of the correlations (d, d) in `work`, and of row d, the n observed features. Nothing moves up past what is
-// still to be read: feature `observed[a]` is number a or later.
-static void cut_down(const Live& s) {
-    if (s.n == s.d) return;
-    for (std::int64_t a = 0; a <= s.n; ++a) {
-        const double* from = row_of(s.work, a < s.n ? s.observed[a] : s.d);
-        double* to = row_of(s.work, a);
-        for (std::int64_t b = 0; b < (a < s.n ? a + 1 : s.n); ++b) store(to + b * W, load(from + s.observed[b] * W));
-    }
-}
-
 // What is left of correlations r that `rows` rows gave: 1 - min(strength sum Var(r) / sum r^2, strength, 1), with
 // Var(r) = (1 - damped r^2)^2 / n. (Schäfer & Strimmer 2005, eq. 8.)
 static vec kept(vec noise, vec signal, vec rows, double strength) {
@@ -48,13 +37,13 @@ void prepare_full(Live& s) {
     }
 }
 
-bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+Assembled assemble_full(Live& s, const Lanes& which, bool unseen) {
     const Seen seen(s, which);
     const std::int64_t d = s.d, base = which.in(d);
     const double* scatter = s.scatter + which.in(s.entries);
     const vec reg = splat(s.reg_covar), rows = max(load(s.mass + which.at), splat(TINY)), damped = damping(s, rows);
     double* y = row_of(s.work, d);
-    Product precision, pivots;
+    Product precision;
     ivec sound = isplat(-1);
     vec signal{}, noise{};
     for (std::int64_t i = 0; i < d; ++i) {
@@ -64,6 +53,7 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         store(s.step + i * W, scale);
+        store(s.inverse + i * W, inverse);
         if (s.z[i] == s.z[i]) precision.times(inverse * inverse);
         const vec mean = unseen ? mean_of(s, which, seen, i) : load(s.mean + base + i * LANES);
         store(y + i * W, (s.z[i] - mean) * inverse);
@@ -77,26 +67,31 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         }
         if ((i & 511) == 511) precision.normal();
     }
-    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
-    cut_down(s);
-    sound &= factor(s.work, s.n, keep, pivots);
-    solve(s.work, s.n);
-    y = row_of(s.work, s.n);
-    distance = vec{};
-    for (std::int64_t i = 0; i < s.n; ++i) distance += load(y + i * W) * load(y + i * W);
-    log_precision = precision.log() - pivots.log();
-    return !bits_of(real(s, which) & ~sound);
+    return {precision, sound, shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0)};
 }
 
-// The one covariance (sum of scatter + c u I) / sqrt(n_i n_j) + reg_covar I, n = sum of seen + c u; its factor
-// stays in `work`, and in `step` what a difference is multiplied with before it is solved for.
-bool prepare_tied(Live& s, vec& log_precision) {
+bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+    Assembled made = assemble_full(s, which, unseen);
+    Product pivots;
+    cut_down(s);
+    made.sound &= factor(s.work, s.n, made.keep, pivots);
+    solve(s.work, s.n);
+    double* y = row_of(s.work, s.n);
+    distance = vec{};
+    for (std::int64_t i = 0; i < s.n; ++i) distance += load(y + i * W) * load(y + i * W);
+    log_precision = made.precision.log() - pivots.log();
+    return !bits_of(real(s, which) & ~made.sound);
+}
+
+// The one covariance (sum of scatter + c u I) / sqrt(n_i n_j) + reg_covar I, n = sum of seen + c u; in `step` stays
+// what a difference is multiplied with before it is solved for.
+Assembled assemble_tied(Live& s) {
     const std::int64_t d = s.d;
     const double unit = UNIT_ROWS * s.prior_covariance;
     vec mass{}, signal{}, noise{};
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) mass += load(s.mass + first);
     const vec rows = max(splat(fold_up(mass)), splat(TINY)), damped = damping(s, rows);
-    Product precision, pivots;
+    Product precision;
     ivec sound = isplat(-1);
     for (std::int64_t i = 0; i < d; ++i) {
         const vec n = max(splat(seen_by_all(s, i) + unit), splat(TINY));
@@ -116,11 +111,16 @@ bool prepare_tied(Live& s, vec& log_precision) {
         }
         if ((i & 511) == 511) precision.normal();
     }
-    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
+    return {precision, sound, shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0)};
+}
+
+bool prepare_tied(Live& s, vec& log_precision) {
+    Assembled made = assemble_tied(s);
+    Product pivots;
     cut_down(s);
-    sound &= factor(s.work, s.n, keep, pivots);
-    log_precision = precision.log() - pivots.log();
-    return bits_of(sound) == ALL;
+    made.sound &= factor(s.work, s.n, made.keep, pivots);
+    log_precision = made.precision.log() - pivots.log();
+    return bits_of(made.sound) == ALL;
 }
 
 // The row in hand about the first component's mean, solved for: a in `pooled`, |a|^2 / 2 in `offset`.
