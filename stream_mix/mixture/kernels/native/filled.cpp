@@ -49,44 +49,60 @@ void MarginalRoom::join(const double* known, std::int64_t k, const Filled& out) 
         step_[i] = std::sqrt(seen * share) * delta;
         mean += share * delta;
         seen = all;
+        root_[i] = std::sqrt(share_[i]);
     }
     out.mass[k] += mass;
-    double* scatter = out.scatter + (h_.tied ? 0 : k * h_.d * h_.d);
-    for (std::int64_t i = 0; i < h_.d; ++i)
-        for (std::int64_t j = i; j < h_.d; ++j) scatter[i * h_.d + j] += step_[i] * step_[j];
 }
 
-// The scatter within the part, each feature's deviations counting `root`; what it is of is cleared.
-void MarginalRoom::add_within(std::int64_t k, const double* root, double* scatter) {
+// One component's scatter: within the part, each feature's deviations counting as far as it is known, and between.
+void MarginalRoom::merge_full(std::int64_t k, const Filled& out) {
+    const double *first = h_.first + k * h_.row, mass = h_.mass[k];
     for (std::int64_t i = 0; i < h_.d; ++i) {
-        double* line = h_.second + (k * h_.d + i) * h_.row;
-        for (std::int64_t j = i; j < h_.d; ++j) scatter[i * h_.d + j] += root[i] * root[j] * line[j];
-        std::fill_n(line, h_.row, 0.0);
+        double *line = h_.second + (k * h_.d + i) * h_.row, *scatter = out.scatter + (k * h_.d + i) * h_.d;
+        const double root = root_[i], step = step_[i], mean = first[i] / mass;
+        for (std::int64_t j = i; j < h_.d; ++j)
+            scatter[j] += root * root_[j] * (line[j] - mean * first[j]) + step * step_[j];
     }
 }
 
-// Where the scatter is shared, a feature's deviations count as far as all components together know it.
-void MarginalRoom::merge(const double* known, const Filled& out) {
-    std::vector<double> root(h_.d, 0.0);
+// The same where the scatter is shared: a feature's deviations count as far as all components together know it.
+void MarginalRoom::merge_tied(const double* known, const Filled& out) {
+    std::vector<double> common(h_.d, 0.0);
     double all = 0.0;
     for (std::int64_t k = 0; k < h_.k; ++k) {
-        double *first = h_.first + k * h_.row, mass = h_.mass[k];
-        double* second = h_.second + (h_.tied ? 0 : k * h_.d * h_.row);
-        if (mass > NO_MASS) {
-            join(known, k, out);
-            all += mass;
-            for (std::int64_t i = 0; i < h_.d; ++i)
-                for (std::int64_t j = i; j < h_.d; ++j) second[i * h_.row + j] -= first[i] * first[j] / mass;
-            for (std::int64_t i = 0; i < h_.d; ++i)
-                root[i] = h_.tied ? root[i] + mass * share_[i] : std::sqrt(share_[i]);
+        if (!(h_.mass[k] > NO_MASS)) continue;
+        const double* first = h_.first + k * h_.row;
+        join(known, k, out);
+        all += h_.mass[k];
+        for (std::int64_t i = 0; i < h_.d; ++i) {
+            double *line = h_.second + i * h_.row, *scatter = out.scatter + i * h_.d;
+            const double step = step_[i], mean = first[i] / h_.mass[k];
+            common[i] += h_.mass[k] * share_[i];
+            for (std::int64_t j = i; j < h_.d; ++j) {
+                line[j] -= mean * first[j];
+                scatter[j] += step * step_[j];
+            }
         }
-        if (mass > 0.0 && !h_.tied) add_within(k, root.data(), out.scatter + k * h_.d * h_.d);
-        std::fill_n(first, h_.row, 0.0);
+    }
+    for (double& value : common) value = std::sqrt(value / std::max(all, NO_MASS));
+    for (std::int64_t i = 0; i < h_.d; ++i)
+        for (std::int64_t j = i; j < h_.d; ++j)
+            out.scatter[i * h_.d + j] += common[i] * common[j] * h_.second[i * h_.row + j];
+}
+
+void MarginalRoom::merge(const double* known, const Filled& out) {
+    if (h_.tied) merge_tied(known, out);
+    for (std::int64_t k = 0; k < h_.k; ++k) {
+        if (!h_.tied && h_.mass[k] > NO_MASS) {
+            join(known, k, out);
+            merge_full(k, out);
+        }
+        if (h_.mass[k] > 0.0) {
+            std::fill_n(h_.first + k * h_.row, h_.row, 0.0);
+            std::fill_n(h_.second + (h_.tied ? 0 : k * h_.d * h_.row), h_.d * h_.row, 0.0);
+        }
         h_.mass[k] = 0.0;
     }
-    if (!h_.tied) return;
-    for (double& value : root) value = std::sqrt(value / std::max(all, NO_MASS));
-    add_within(0, root.data(), out.scatter);
 }
 
 }  // namespace stream_mix

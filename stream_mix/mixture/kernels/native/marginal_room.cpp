@@ -17,7 +17,7 @@ std::int64_t sums_size(const Marginals& mixture) {
 }
 
 MarginalRoom::MarginalRoom(const Marginals& mixture, const Visit& visit, const double* z, double* sums)
-    : mixture_(mixture), visit_(visit), z_(z), kernels_(*mixture.isa_.holes), share_(mixture.d_), step_(mixture.d_) {
+    : mixture_(mixture), visit_(visit), z_(z), kernels_(*mixture.isa_.holes), share_(mixture.d_), root_(mixture.d_), step_(mixture.d_) {
     const std::int64_t d = mixture.d_, lanes = mixture.lanes_, slots = mixture.tied_ ? 1 : mixture.k_;
     const std::int64_t width = d + LANES;
     // n lines of m numbers, padded, are most where there are as many of each.

@@ -29,7 +29,8 @@ class MarginalRoom {
     void tell(std::int64_t row, const double* p, std::int64_t label, double log_density, double distance) const;
     void add_raw(const Mixture& m, const Sums& raw);
     void join(const double* known, std::int64_t k, const Filled& out);
-    void add_within(std::int64_t k, const double* root, double* scatter);
+    void merge_full(std::int64_t k, const Filled& out);
+    void merge_tied(const double* known, const Filled& out);
 
     const Marginals& mixture_;
     const Visit& visit_;
@@ -38,8 +39,9 @@ class MarginalRoom {
     std::vector<std::int32_t> observed_, missing_;
     std::vector<std::uint8_t> conditioned_;
     Buffer work_, shifts_, peak_, gain_, own_, p_, filled_;
-    std::vector<double> share_, step_;  // of one component (d,): how far it knows each feature; sqrt(n1 n2 / (n1 + n2))
-                                        // times the way from the moments' mean to that of the part
+    // Of one component (d,): how far it knows each feature, the root of that, and sqrt(n1 n2 / (n1 + n2)) times the way
+    // from the mean of the moments to that of the part.
+    std::vector<double> share_, root_, step_;
     Holes h_{};
 };
 
