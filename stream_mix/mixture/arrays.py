@@ -12,3 +12,14 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+def widened(values: Array, d: int, fill: float = 0.0) -> Array:
+    """Values (n, c) with further columns up to d that hold `fill`.
+
+    >>> widened(np.ones((1, 1)), 3)
+    array([[1., 0., 0.]])
+    """
+    out = np.full((len(values), d), fill)
+    out[:, : values.shape[1]] = values
+    return out

@@ -4,7 +4,8 @@ Rows without missing values go straight to the kernels, and those of diagonal co
 missing value is left out. Others are grouped by which features they have; within a group the mixture of those
 features is an ordinary mixture again, and what is missing enters the moments by its conditional mean and
 covariance given what was observed (Little & Rubin 2002, ch. 11.2; Ghahramani & Jordan 1994). Leaving the
-covariance out would shrink variances.
+covariance out would shrink variances. Kernels that do this in one call are asked first; what stands here is
+what they are measured by, and what runs where there are none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from .arrays import Array, Bools, Ints
 from .basis import Basis
 from .families import Family, Parameters
-from .kernels import Natural, Sums, Told, accumulate, has_missing, posterior
+from .kernels import Marginals, Natural, Sums, Told, accumulate, has_missing, marginals, posterior
 from .moments import Moments
 from .scatter import SCATTERS
 from .tail import chi_square_cdf
@@ -53,15 +54,29 @@ def e_step(parameters: Parameters, z: Array) -> Told:
 
     A row with nothing observed gets the weights and density 1.
     """
-    complete = posterior(z, parameters.natural)
+    complete = None if _begins_with_a_hole(parameters, z) else posterior(z, parameters.natural)
     if complete is not None:
         return complete
+    faster = _marginals(parameters)
+    if faster is not None and (found := faster.posterior(z)) is not None:
+        return found
     told = Told.blank(len(z), len(parameters.weights))
     for observed, rows in patterns(z):
         part = _whole(posterior(_part(z, observed, rows), parameters.marginal(observed)))
         told.p[rows], told.label[rows] = part.p, part.label
         told.log_density[rows], told.distance[rows] = part.log_density, part.distance
     return told
+
+
+def _marginals(parameters: Parameters) -> Marginals | None:
+    """What takes rows with holes in one call, where there is such a kernel."""
+    return marginals(parameters.family.scatter, parameters.weights, parameters.means, parameters.dense)
+
+
+def _begins_with_a_hole(parameters: Parameters, z: Array) -> bool:
+    """Whether the first row already lacks a feature that others are correlated with: then the mixture of all
+    features need not be made."""
+    return parameters.family.scatter != "diag" and bool(np.isnan(z[:1]).any())
 
 
 def outlier(parameters: Parameters, z: Array, log_density: Array) -> Array:
@@ -76,6 +91,9 @@ def outlier(parameters: Parameters, z: Array, log_density: Array) -> Array:
         return _likelier(parameters.natural, log_density)
     if parameters.family.scatter == "diag":
         return _likelier_of_holes(parameters.natural, ~np.isnan(z), log_density)
+    faster = _marginals(parameters)
+    if faster is not None and (found := faster.outlier(z, log_density)) is not None:
+        return found
     out = np.empty(len(z))
     for observed, rows in patterns(z):
         out[rows] = _likelier(parameters.marginal(observed), log_density[rows])
@@ -134,9 +152,37 @@ def batch_moments(
     imputed value counts only as far as that, since what was never observed must not be learned from itself.
     """
     blank = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
-    complete = accumulate(z, w, parameters.natural, hard)
-    if complete is not None:
-        return centred(blank, complete, len(z)), complete.log_density
+    sums = sums_of(parameters, z, w, hard)
+    if sums is not None:
+        return centred(blank, sums, len(z)), sums.log_density
+    return moments_with_holes(parameters, z, w, blank, known, hard)
+
+
+def sums_of(
+    parameters: Parameters,
+    z: Array,
+    w: Array | None,
+    hard: bool,
+    *,
+    tell: bool = False,
+    basis: Basis | None = None,
+) -> Sums | None:
+    """The kernels' `accumulate`; None where a value is missing that others are correlated with."""
+    if _begins_with_a_hole(parameters, z):
+        return None
+    return accumulate(z, w, parameters.natural, hard, tell, basis)
+
+
+def moments_with_holes(
+    parameters: Parameters, z: Array, w: Array | None, blank: Moments, known: Array | None, hard: bool
+) -> tuple[Moments, Array]:
+    """`batch_moments` of rows that have holes; `blank` are the moments of no rows."""
+    faster = _marginals(parameters)
+    if faster is not None and (found := faster.accumulate(z, w, known, hard)) is not None:
+        moments = replace(
+            blank, mass=found.mass, seen=found.seen, mean=found.mean, scatter=found.scatter, rows=len(z)
+        )
+        return moments, found.log_density
     log_density = np.empty(len(z))
     moments = blank
     for observed, rows in patterns(z):
@@ -163,11 +209,11 @@ def sweep(
     Nothing of the size of the data is allocated but n log densities, unless values are missing.
     """
     blank = Moments.zeros(parameters.family.scatter, basis, len(parameters.weights), lineage)
-    complete = accumulate(x, w, parameters.natural, hard, basis=basis)
-    if complete is not None:
-        moments, log_density = centred(blank, complete, len(x)), complete.log_density
+    sums = sums_of(parameters, x, w, hard, basis=basis)
+    if sums is not None:
+        moments, log_density = centred(blank, sums, len(x)), sums.log_density
     else:
-        moments, log_density = batch_moments(parameters, basis.forward(x), w, basis, lineage, known, hard)
+        moments, log_density = moments_with_holes(parameters, basis.forward(x), w, blank, known, hard)
     return moments, float(log_density.sum() if w is None else w @ log_density)
 
 

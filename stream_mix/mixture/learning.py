@@ -14,8 +14,8 @@ import numpy as np
 from . import batches
 from .arrays import Array, Ints
 from .basis import Basis, least_scale
-from .em import batch_moments, centred, e_step
-from .kernels import Told, accumulate, has_missing
+from .em import centred, e_step, moments_with_holes, sums_of
+from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .memory import total
 from .model import Model, Posterior, counted, data_log_density, posterior, said
@@ -240,10 +240,10 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
     """The moments of a batch z (n, d) of the basis with weights w (n,), its log densities (n,), and with
     `tell`, where nothing is missing, what the E-step said."""
     basis, lineage, hard = model.basis, model.store[0].lineage, model.spec.hard
-    sums = accumulate(z, w, model.parameters.natural, hard, tell)
-    if sums is None:
-        return *batch_moments(model.parameters, z, w, basis, lineage, model.known, hard), None
     blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
+    sums = sums_of(model.parameters, z, w, hard, tell=tell)
+    if sums is None:
+        return *moments_with_holes(model.parameters, z, w, blank, model.known, hard), None
     return centred(blank, sums, len(z)), sums.log_density, None if sums.seen is not None else sums.told
 
 

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, widened
 from .basis import Basis
 from .scatter import SCATTERS, Scatter
 
@@ -173,12 +173,11 @@ class Moments:
 
     def grown(self, d: int) -> Moments:
         """The same moments with features up to d of which nothing was seen yet."""
-        pad = ((0, 0), (0, d - self.d))
         return replace(
             self,
             basis=self.basis.grown(d),
-            seen=np.pad(self.seen, pad),
-            mean=np.pad(self.mean, pad),
+            seen=widened(self.seen, d),
+            mean=widened(self.mean, d),
             scatter=self.shape_of_scatter.grown(self.scatter, self.k, d),
         )
 

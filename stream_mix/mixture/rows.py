@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array
+from .arrays import Array, widened
 from .kernels import first_beyond
 
 LARGEST = 1e100
@@ -90,7 +90,7 @@ class Rows:
 
     def grown(self, d: int) -> Rows:
         """The same rows with features up to d, all missing."""
-        return Rows(np.pad(self.x, ((0, 0), (0, d - self.d)), constant_values=np.nan), self.w, self.t)
+        return Rows(widened(self.x, d, np.nan), self.w, self.t)
 
     def newest(self, t: float) -> float:
         """The latest event time of these rows and t; NaN where there is none."""

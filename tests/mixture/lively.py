@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_mix.mixture import Memory, Model, Prior, Rows, Spec, batches, em, folders, learn, learning
+from stream_mix.mixture import Memory, Model, Prior, Rows, Spec, batches, em, folders, learn
 from stream_mix.mixture.kernels import named
 from stream_mix.mixture.live import isas, live_of, model_of
 
@@ -22,9 +22,8 @@ def reference() -> Iterator[None]:
     """`learn` and `posterior` in NumPy alone."""
     kernels = named("reference")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (em, learning):
-            patch.setattr(module, "accumulate", kernels.accumulate)
-        patch.setattr(em, "posterior", kernels.posterior)
+        for name in ("accumulate", "posterior", "marginals"):
+            patch.setattr(em, name, getattr(kernels, name))
         for module in (folders, batches):
             patch.setattr(module, "folder_of", lambda spec, d: None)
         yield

@@ -77,11 +77,10 @@ def test_it_learns_what_learn_learns(
     with reference():
         expected, _ = learn(model, rest)
     found, left = on(isa, model, rest)
-    assert_like(found, expected)
-    if family in ROUND_OR_DIAG:
+    # Without a prior covariances of few rows are next to singular: densities lose digits on either side.
+    assert_like(found, expected, 1e-10 if prior == Prior() else 1e-8)
+    if family in ROUND_OR_DIAG or prior == Prior():
         assert left == 0
-    elif prior == Prior():
-        assert left == np.isnan(rest.x).any(axis=1).sum()
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -123,7 +122,7 @@ def test_components_without_rows_and_features_that_come_late(isa: str, family: s
     found, left = on(isa, model, Rows.of(x[20:]))
     assert_like(found, expected, 1e-9)
     # The first rows with the new feature: `learn` gives it its place in the basis.
-    assert left == (1 if family in ROUND_OR_DIAG else 11)
+    assert left == 1
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -160,13 +160,16 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     # A feature without variance is correlated with nothing.
     deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
     r2 = np.square(covariances / (deviation[:, :, None] * deviation[:, None, :]))
-    noise = np.square(1.0 - r2 * np.square(n / (n + d + 1))) / n
-    off = ~np.eye(d, dtype=bool)
-    signal = r2[:, off].sum(axis=1)
-    wanted, most = strength * noise[:, off].sum(axis=1), min(strength, 1.0)
+    noise = np.square(1.0 - r2 * np.square(n / (n + d + 1)))
+    diagonal = np.arange(d)
+    r2[:, diagonal, diagonal] = noise[:, diagonal, diagonal] = 0.0
+    signal = r2.sum(axis=(1, 2))
+    wanted, most = strength * (noise.sum(axis=(1, 2)) / n[:, 0, 0]), min(strength, 1.0)
     # min(wanted / signal, most), without a quotient that overflows where a component has next to no rows.
     amount = wanted / np.maximum(signal, wanted / most)
-    return np.where(off, covariances * (1.0 - amount)[:, None, None], covariances)
+    shrunk: Array = covariances * (1.0 - amount)[:, None, None]
+    shrunk[:, diagonal, diagonal] = variance
+    return shrunk
 
 
 def sound(covariances: Array, floor: float) -> Array:

@@ -1,30 +1,34 @@
-"""The hot loops, behind two functions.
+"""The hot loops, behind a few functions.
 
     posterior(x, natural)             E-step: responsibilities, label, log density, squared distance
     accumulate(x, w, natural, hard)   E-step and sums in one visit; what the E-step said only where asked for
+    marginals(kind, weights, ...)     both for rows that lack features, where components correlate them
 
-Both take a `Natural`, the log-linear form that every family comes down to:
+The first two take a `Natural`, the log-linear form that every family comes down to:
 score_k(x) = theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference`
 is NumPy; `compiled` is C++, built for several instruction sets; `choice` takes the best that the machine can
 run. The compiled ones also fold whole batches (`folders`) and single rows (`live`) without coming back to
 Python in between.
 """
 
-from .answers import Sums, Told, has_missing
-from .choice import WHY_NOT_COMPILED, Kernels, available, chosen, named
+from .answers import Filled, Sums, Told, has_missing
+from .choice import WHY_NOT_COMPILED, Kernels, Marginals, available, chosen, named
 from .natural import Natural
 
 _CHOSEN = chosen()
 IMPLEMENTATION = _CHOSEN.described
 posterior = _CHOSEN.posterior
 accumulate = _CHOSEN.accumulate
+marginals = _CHOSEN.marginals
 nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
 
 __all__ = [
     "IMPLEMENTATION",
     "WHY_NOT_COMPILED",
+    "Filled",
     "Kernels",
+    "Marginals",
     "Natural",
     "Sums",
     "Told",
@@ -33,6 +37,7 @@ __all__ = [
     "chosen",
     "first_beyond",
     "has_missing",
+    "marginals",
     "named",
     "nearest_two",
     "posterior",

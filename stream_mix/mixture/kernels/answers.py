@@ -50,6 +50,18 @@ class Told:
 
 
 @dataclass(frozen=True, eq=False)
+class Filled:
+    """Moments of rows filled in by what is expected of them: mass (k,), seen (k, d), mean (k, d), scatter by
+    kind, and the log density (n,) of each row. Where a component has no mass, its mean is 0."""
+
+    mass: Array
+    seen: Array
+    mean: Array
+    scatter: Array
+    log_density: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Sums:
     """Raw sums about `origin` under the responsibilities: mass (k,), first (k, d), second by kind, log
     density (n,) of each row; with `told`, where it was asked for, what the E-step said of them.

@@ -10,11 +10,27 @@ from typing import Any, Protocol
 
 from ..arrays import Array, Ints
 from ..basis import Basis
-from .answers import Sums, Told
+from .answers import Filled, Sums, Told
 from .natural import Natural
 from .reference import Reference
 
 VARIABLE = "STREAM_MIX_KERNELS"
+
+
+class Marginals(Protocol):
+    """A mixture of full or tied components for rows z (n, d) that may lack features, any of them each.
+
+    Every answer is None where a covariance is so nearly singular that its factor has no digits left.
+    """
+
+    def posterior(self, z: Array) -> Told | None:
+        """E-step of the rows."""
+
+    def outlier(self, z: Array, log_density: Array) -> Array | None:
+        """As `em.outlier`, (n,)."""
+
+    def accumulate(self, z: Array, w: Array | None, known: Array | None, hard: bool) -> Filled | None:
+        """As `em.batch_moments`."""
 
 
 class Kernels(Protocol):
@@ -51,6 +67,10 @@ class Kernels(Protocol):
     def first_beyond(self, x: Array, most: float) -> int:
         """The first row of x (n, d) with a number further than `most` from 0, or -1; NaN is no such
         number."""
+
+    def marginals(self, kind: str, weights: Array, means: Array, covariances: Array) -> Marginals | None:
+        """What takes rows with holes for a mixture of weights (k,), means (k, d) and covariances `tied` (d,
+        d) or `full` (k, d, d); None where nothing is faster than going pattern by pattern."""
 
     def folder(self, **choices: Any) -> Any:
         """The fold over whole batches for a family and memory that it knows; None where there is none."""

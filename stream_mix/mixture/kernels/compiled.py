@@ -14,6 +14,7 @@ from ..arrays import Array, Ints
 from ..basis import Basis
 from . import _native, shortlist, threads
 from .answers import Sums, Told
+from .marginals import Marginals
 from .natural import Natural
 from .reference import Reference
 
@@ -118,6 +119,10 @@ class Compiled:
     def first_beyond(self, x: Array, most: float) -> int:
         """As `reference.first_beyond`."""
         return _native.first_beyond(self.name, x, most)
+
+    def marginals(self, kind: str, weights: Array, means: Array, covariances: Array) -> Marginals:
+        """As `choice.Kernels.marginals`."""
+        return Marginals(self.name, kind, weights, means, covariances)
 
     def folder(self, **choices: Any) -> _native.Folder:
         """The fold over batches, compiled, for a family and memory that it knows."""

@@ -58,6 +58,9 @@ class Reference:
             return -1
         return int((np.abs(x) > most).any(axis=1).argmax())
 
+    def marginals(self, kind: str, weights: Array, means: Array, covariances: Array) -> None:
+        """None: `em` goes pattern by pattern."""
+
     def folder(self, **choices: Any) -> None:
         """None: `learning` is the fold."""
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fold.hpp"
+#include "holes.hpp"
 #include "live.hpp"
 #include "pass.hpp"
 
@@ -16,6 +17,7 @@ struct Isa {
     Magnitude* magnitude;
     const LiveKernels* live;
     const FoldKernels* fold;
+    const HolesKernels* holes;
 };
 
 // Those that this processor can run, the best first; ends with a null pointer.

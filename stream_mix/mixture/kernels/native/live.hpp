@@ -55,6 +55,15 @@ struct Live {
     double* common;  // (d,): mean over the components that have seen the feature
     double* step;    // [d][8]
     double* work;    // [(d + 1)(d + 2) / 2][8] (tied, full)
+
+    // Learning a row that lacks features (tied, full): what it lacks by conditional mean and covariance.
+    bool filling;     // whether `filled` and `share` stand for the row in hand
+    double* inverse;  // [d][8] 1 / standard deviation, of one register
+    double* whole;    // [d (d + 1) / 2][8] its correlations; later the conditional covariances of what is missing
+    double* gain;     // [m n][8] L^-1 Sigma_om, a line of n for each of m missing features
+    double* filled;   // [d][8] the row, filled in
+    double* share;    // [groups][d][8] how far each feature of it counts: 1, or as far as it is known
+    std::int32_t* missing;
 };
 
 // The loops for one instruction set.

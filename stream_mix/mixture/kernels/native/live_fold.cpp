@@ -48,9 +48,10 @@ struct Step {
 static inline Step step_mean(const Live& s, const Seen& seen, std::int64_t at, std::int64_t f, const Change& change) {
     Step step{seen(f), vec{}, vec{}, vec{}};
     step.seen = faded(step.before, change);
-    if (change.touch && s.z[f] == s.z[f]) {
-        const vec after = step.seen + change.r, share = change.r / max(after, splat(TINY)), mean = load(s.mean + at);
-        step.delta = s.z[f] - mean;
+    if (change.touch && (s.filling || s.z[f] == s.z[f])) {
+        const vec r = s.filling ? change.r * load(s.share + at) : change.r;
+        const vec after = step.seen + r, share = r / max(after, splat(TINY)), mean = load(s.mean + at);
+        step.delta = (s.filling ? load(s.filled + f * W) : splat(s.z[f])) - mean;
         step.between = step.seen * share;
         store(s.mean + at, mean + share * step.delta);
         if (!seen.even) store(s.seen + at, after);
@@ -92,7 +93,7 @@ static void fold_full(Live& s, const Lanes& which, const Seen& seen, const Chang
 
 // shared += b b' for the row's part in one component, which stands in lane `lane` of `step`.
 static void add_shared(Live& s, int lane) {
-    double* b = s.work;
+    double* b = s.common + s.d;
     for (std::int64_t i = 0; i < s.d; ++i) b[i] = s.step[i * W + lane];
     for (std::int64_t i = 0; i < s.d; ++i) {
         double* row = s.shared + i * s.d;
@@ -102,7 +103,7 @@ static void add_shared(Live& s, int lane) {
 
 // The scatter that is shared fades as the mass of all components together does.
 static void fade_shared(Live& s, const double* before) {
-    double* root = s.work;
+    double* root = s.common + s.d;
     for (std::int64_t i = 0; i < s.d; ++i) {
         const double now = seen_by_all(s, i);
         root[i] = __builtin_sqrt(now / (before[i] > 0.0 ? before[i] : 1.0));
@@ -164,6 +165,7 @@ static void fold_lanes(Live& s, const Lanes& which, const Change& change) {
         if (change.touch && s.n < s.d) {
             spread_lanes(s, which);
             s.even[which.at / W] = 0;
+            if (s.filling) fill_holes(s, which, change.r);
         }
         const Seen seen(s, which);
         if (s.family == Family::tied)
@@ -172,6 +174,7 @@ static void fold_lanes(Live& s, const Lanes& which, const Change& change) {
             fold_full(s, which, seen, change);
         else
             fold_diag(s, which, seen, change);
+        if (s.filling && s.family == Family::full && change.touch) add_conditional(s, which, change.r);
     }
     store(s.mass + which.at, mass);
     if (change.touch || change.fades) derive_lanes(s, which, s.even[which.at / W] != 0);
@@ -190,6 +193,8 @@ static void fade_tied(Live& s, double fade) {
 }
 
 void fold(Live& s, double weight, double fade) {
+    s.filling = s.n < s.d && (s.family == Family::tied || s.family == Family::full);
+    if (s.filling) prepare_holes(s);
     if (s.family == Family::tied && fade != 1.0) {
         fade_tied(s, fade);
         fade = 1.0;
@@ -198,6 +203,7 @@ void fold(Live& s, double weight, double fade) {
         const Lanes which(first);
         fold_lanes(s, which, change_of(s, which, weight, fade));
     }
+    if (s.filling && s.family == Family::tied) add_conditional_tied(s, weight);
 }
 
 void derive(Live& s) {

@@ -4,106 +4,9 @@
 // and det C = det R prod C_ii. `work` holds the lower triangle of R, row by row, later its Cholesky factor with the
 // inverses of the diagonal on the diagonal, and below it the right-hand side, later the solution. Where features of the
 // row are missing, it is first cut down to the others: the marginal of a Gaussian is a Gaussian.
-#include "live_lanes.hpp"
+#include "correlations.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
-
-constexpr int TILE = W == 8 ? 4 : 2;      // rows and columns that are held in registers together
-constexpr double LEAST_PIVOT = 1e-13;     // of a correlation matrix: below it the factor has too few digits
-
-static inline std::int64_t triangle(std::int64_t row) { return row * (row + 1) / 2; }
-static inline double* row_of(double* work, std::int64_t row) { return work + triangle(row) * W; }
-
-// acc -= (rows i...) (rows j...)' over the first `count` columns of the factor.
-template <int R, int C>
-static inline void subtract(double* work, std::int64_t i, std::int64_t j, std::int64_t count, vec (&acc)[R][C]) {
-    const double *rows[R], *columns[C];
-    for (int r = 0; r < R; ++r) rows[r] = row_of(work, i + r);
-    for (int c = 0; c < C; ++c) columns[c] = row_of(work, j + c);
-    for (std::int64_t t = 0; t < count * W; t += W) {
-        vec b[C];
-        for (int c = 0; c < C; ++c) b[c] = load(columns[c] + t);
-        for (int r = 0; r < R; ++r) {
-            const vec a = load(rows[r] + t);
-            for (int c = 0; c < C; ++c) acc[r][c] -= a * b[c];
-        }
-    }
-}
-
-// Columns j to j + C of rows i to i + R, below the diagonal: R_ij, scaled by `keep`, becomes L_ij.
-template <int R, int C>
-static inline void below(double* work, std::int64_t i, std::int64_t j, vec keep) {
-    vec acc[R][C];
-    for (int r = 0; r < R; ++r)
-        for (int c = 0; c < C; ++c) acc[r][c] = keep * load(row_of(work, i + r) + (j + c) * W);
-    subtract<R, C>(work, i, j, j, acc);
-    for (int c = 0; c < C; ++c) {
-        const double* column = row_of(work, j + c);
-        for (int r = 0; r < R; ++r) {
-            for (int b = 0; b < c; ++b) acc[r][c] -= acc[r][b] * load(column + (j + b) * W);
-            acc[r][c] *= load(column + (j + c) * W);
-            store(row_of(work, i + r) + (j + c) * W, acc[r][c]);
-        }
-    }
-}
-
-// The triangle on the diagonal, columns j to j + C; the pivots are multiplied into `pivots`.
-template <int C>
-static inline void diagonal(double* work, std::int64_t j, vec keep, Product& pivots, vec& least) {
-    vec acc[C][C];
-    for (int r = 0; r < C; ++r)
-        for (int c = 0; c < C; ++c) acc[r][c] = c < r ? keep * load(row_of(work, j + r) + (j + c) * W) : splat(1.0);
-    subtract<C, C>(work, j, j, j, acc);
-    for (int c = 0; c < C; ++c) {
-        for (int b = 0; b < c; ++b) acc[c][c] -= acc[c][b] * acc[c][b];
-        // A NaN must not get lost: min() takes its second argument then.
-        least = min(least, acc[c][c]);
-        pivots.times(acc[c][c]);
-        const vec inverse = 1.0 / sqrt(acc[c][c]);
-        store(row_of(work, j + c) + (j + c) * W, inverse);
-        for (int r = c + 1; r < C; ++r) {
-            for (int b = 0; b < c; ++b) acc[r][c] -= acc[r][b] * acc[c][b];
-            acc[r][c] *= inverse;
-            store(row_of(work, j + r) + (j + c) * W, acc[r][c]);
-        }
-    }
-}
-
-template <int C>
-static inline void column_block(double* work, std::int64_t d, std::int64_t j, vec keep, Product& pivots, vec& least) {
-    diagonal<C>(work, j, keep, pivots, least);
-    std::int64_t i = j + C;
-    for (; i + TILE <= d; i += TILE) below<TILE, C>(work, i, j, keep);
-    for (; i < d; ++i) below<1, C>(work, i, j, keep);
-    if ((j & 511) > 511 - TILE) pivots.normal();
-}
-
-// Factors the correlations (d, d) in `work`, off the diagonal scaled by `keep`; which lanes kept their digits.
-static ivec factor(double* work, std::int64_t d, vec keep, Product& pivots) {
-    vec least = splat(1.0);
-    std::int64_t j = 0;
-    for (; j + TILE <= d; j += TILE) column_block<TILE>(work, d, j, keep, pivots, least);
-    for (; j < d; ++j) column_block<1>(work, d, j, keep, pivots, least);
-    return least > splat(LEAST_PIVOT);
-}
-
-// Keeps of the correlations (d, d) in `work`, and of row d, the n observed features. Nothing moves up past what is
-// still to be read: feature `observed[a]` is number a or later.
-static void cut_down(const Live& s) {
-    if (s.n == s.d) return;
-    for (std::int64_t a = 0; a <= s.n; ++a) {
-        const double* from = row_of(s.work, a < s.n ? s.observed[a] : s.d);
-        double* to = row_of(s.work, a);
-        for (std::int64_t b = 0; b < (a < s.n ? a + 1 : s.n); ++b) store(to + b * W, load(from + s.observed[b] * W));
-    }
-}
-
-// Solves L y = row d of `work`, in place.
-static void solve(double* work, std::int64_t d) {
-    std::int64_t j = 0;
-    for (; j + TILE <= d; j += TILE) below<1, TILE>(work, d, j, splat(1.0));
-    for (; j < d; ++j) below<1, 1>(work, d, j, splat(1.0));
-}
 
 // What is left of correlations r that `rows` rows gave: 1 - min(strength sum Var(r) / sum r^2, strength, 1), with
 // Var(r) = (1 - damped r^2)^2 / n. (Schäfer & Strimmer 2005, eq. 8.)
@@ -134,13 +37,13 @@ void prepare_full(Live& s) {
     }
 }
 
-bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+Assembled assemble_full(Live& s, const Lanes& which, bool unseen) {
     const Seen seen(s, which);
     const std::int64_t d = s.d, base = which.in(d);
     const double* scatter = s.scatter + which.in(s.entries);
     const vec reg = splat(s.reg_covar), rows = max(load(s.mass + which.at), splat(TINY)), damped = damping(s, rows);
     double* y = row_of(s.work, d);
-    Product precision, pivots;
+    Product precision;
     ivec sound = isplat(-1);
     vec signal{}, noise{};
     for (std::int64_t i = 0; i < d; ++i) {
@@ -150,6 +53,7 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         store(s.step + i * W, scale);
+        store(s.inverse + i * W, inverse);
         if (s.z[i] == s.z[i]) precision.times(inverse * inverse);
         const vec mean = unseen ? mean_of(s, which, seen, i) : load(s.mean + base + i * LANES);
         store(y + i * W, (s.z[i] - mean) * inverse);
@@ -163,26 +67,31 @@ bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec&
         }
         if ((i & 511) == 511) precision.normal();
     }
-    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
-    cut_down(s);
-    sound &= factor(s.work, s.n, keep, pivots);
-    solve(s.work, s.n);
-    y = row_of(s.work, s.n);
-    distance = vec{};
-    for (std::int64_t i = 0; i < s.n; ++i) distance += load(y + i * W) * load(y + i * W);
-    log_precision = precision.log() - pivots.log();
-    return !bits_of(real(s, which) & ~sound);
+    return {precision, sound, shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0)};
 }
 
-// The one covariance (sum of scatter + c u I) / sqrt(n_i n_j) + reg_covar I, n = sum of seen + c u; its factor
-// stays in `work`, and in `step` what a difference is multiplied with before it is solved for.
-bool prepare_tied(Live& s, vec& log_precision) {
+bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision) {
+    Assembled made = assemble_full(s, which, unseen);
+    Product pivots;
+    cut_down(s);
+    made.sound &= factor(s.work, s.n, made.keep, pivots);
+    solve(s.work, s.n);
+    double* y = row_of(s.work, s.n);
+    distance = vec{};
+    for (std::int64_t i = 0; i < s.n; ++i) distance += load(y + i * W) * load(y + i * W);
+    log_precision = made.precision.log() - pivots.log();
+    return !bits_of(real(s, which) & ~made.sound);
+}
+
+// The one covariance (sum of scatter + c u I) / sqrt(n_i n_j) + reg_covar I, n = sum of seen + c u; in `step` stays
+// what a difference is multiplied with before it is solved for.
+Assembled assemble_tied(Live& s) {
     const std::int64_t d = s.d;
     const double unit = UNIT_ROWS * s.prior_covariance;
     vec mass{}, signal{}, noise{};
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) mass += load(s.mass + first);
     const vec rows = max(splat(fold_up(mass)), splat(TINY)), damped = damping(s, rows);
-    Product precision, pivots;
+    Product precision;
     ivec sound = isplat(-1);
     for (std::int64_t i = 0; i < d; ++i) {
         const vec n = max(splat(seen_by_all(s, i) + unit), splat(TINY));
@@ -202,11 +111,16 @@ bool prepare_tied(Live& s, vec& log_precision) {
         }
         if ((i & 511) == 511) precision.normal();
     }
-    const vec keep = shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0);
+    return {precision, sound, shrinks(s) ? kept(noise, signal, rows, s.correlation) : splat(1.0)};
+}
+
+bool prepare_tied(Live& s, vec& log_precision) {
+    Assembled made = assemble_tied(s);
+    Product pivots;
     cut_down(s);
-    sound &= factor(s.work, s.n, keep, pivots);
-    log_precision = precision.log() - pivots.log();
-    return bits_of(sound) == ALL;
+    made.sound &= factor(s.work, s.n, made.keep, pivots);
+    log_precision = made.precision.log() - pivots.log();
+    return bits_of(made.sound) == ALL;
 }
 
 // The row in hand about the first component's mean, solved for: a in `pooled`, |a|^2 / 2 in `offset`.

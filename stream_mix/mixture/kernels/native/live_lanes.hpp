@@ -102,10 +102,26 @@ static inline double seen_by_all(const Live& s, std::int64_t feature) {
 // Covariances with correlations, in live_full.cpp: what all lanes share, then for a register of components the
 // squared distance of the row in hand and the logarithm of 1 / determinant. False where a covariance is not
 // positive definite, or so nearly not that its factor has lost its digits.
+struct Assembled {
+    Product precision;  // of the observed features' own variances
+    ivec sound;
+    vec keep;           // what correlations are multiplied with, to shrink them
+};
+// The correlations of all features to `work`, below them the row's differences in standard deviations (full).
+Assembled assemble_full(Live& s, const Lanes& which, bool unseen);
+Assembled assemble_tied(Live& s);
 void prepare_full(Live& s);
 bool full_distance(Live& s, const Lanes& which, bool unseen, vec& distance, vec& log_precision);
 bool prepare_tied(Live& s, vec& log_precision);
 // Without 2 `offset`, the squared distance of the row from one mean, which is common to all.
 vec tied_distance(Live& s, const Lanes& which, bool unseen);
+
+// Learning a row that lacks features, in live_holes.cpp, after its score: what does not depend on the component, with
+// the moments still as they were; the row filled in for a register of components, of which those count that get a part
+// r of it; and what their scatter grows by beside what the row filled in adds.
+void prepare_holes(Live& s);
+void fill_holes(Live& s, const Lanes& which, vec r);
+void add_conditional(Live& s, const Lanes& which, vec r);
+void add_conditional_tied(Live& s, double weight);
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -36,6 +36,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
       log_scale_(start.d),
       known_(start.d),
       observed_(start.d),
+      missing_(start.d),
       even_((start.k + LANES - 1) / LANES * LANES) {
     s_.family = start.family;
     s_.hard = start.hard;
@@ -58,7 +59,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
 void LiveModel::place(const LiveStart& start) {
     const std::int64_t lanes = s_.groups * LANES, d = start.d;
     const bool correlated = s_.family == Family::full || s_.family == Family::tied;
-    const std::int64_t work = correlated ? triangle(d + 1) * LANES : 0;
+    const std::int64_t work = correlated ? triangle(d + 1) * LANES : 0, own = correlated ? d * LANES : 0;
     struct Part {
         double** where;
         std::int64_t size;
@@ -68,7 +69,10 @@ void LiveModel::place(const LiveStart& start) {
                  {&s_.least, lanes},        {&s_.sum_seen, lanes},  {&s_.sum_scatter, lanes},
                  {&s_.z, d},                {&s_.score, lanes},     {&s_.peak, lanes},
                  {&s_.p, lanes},            {&s_.pooled, correlated ? triangle(d) : d},
-                 {&s_.common, 2 * d},       {&s_.step, d * LANES},  {&s_.work, work}};
+                 {&s_.common, 2 * d},       {&s_.step, d * LANES},  {&s_.work, work},
+                 {&s_.inverse, own},        {&s_.whole, correlated ? triangle(d) * LANES : 0},
+                 {&s_.filled, own},         {&s_.gain, correlated ? (d * d / 4 + 1) * LANES : 0},
+                 {&s_.share, correlated ? lanes * d : 0}};
     std::int64_t total = LANES;
     for (const Part& part : parts) total += (part.size + LANES - 1) / LANES * LANES;
     numbers_.assign(total, 0.0);
@@ -80,6 +84,7 @@ void LiveModel::place(const LiveStart& start) {
     }
     s_.known = known_.data();
     s_.observed = observed_.data();
+    s_.missing = missing_.data();
     s_.even = even_.data();
 }
 
@@ -157,8 +162,7 @@ bool LiveModel::take(const double* x, bool learning) {
         }
     }
     s_.n = n;
-    const bool correlated = s_.family == Family::full || s_.family == Family::tied;
-    return within && !(learning && (n == 0 || (correlated && n < s_.d)));
+    return within && !(learning && n == 0);
 }
 
 double LiveModel::log_density() const {

@@ -88,7 +88,7 @@ private:
     double half_life_, fade_;  // and what a row leaves of those before it, where that is one number
     std::vector<double> log_scale_;
     std::vector<std::uint8_t> known_;
-    std::vector<std::int32_t> observed_;
+    std::vector<std::int32_t> observed_, missing_;
     std::vector<std::uint8_t> even_;
     std::vector<double> numbers_;  // all arrays of doubles of `s_`
 };
