@@ -4,6 +4,7 @@
 #include "fold.hpp"
 #include "live.hpp"
 #include "pass.hpp"
+#include "shortlist.hpp"
 
 namespace stream_mix {
 
@@ -16,6 +17,7 @@ struct Isa {
     Magnitude* magnitude;
     const LiveKernels* live;
     const FoldKernels* fold;
+    const ListKernels* lists;
 };
 
 // Those that this processor can run, the best first; ends with a null pointer.
