@@ -81,11 +81,11 @@ class Compiled:
             return None
         shortlist.record(None)
         sample, packed = shortlist.sample(x), self._packed(natural, basis)
-        dense = packed.accumulate(sample, None, False, False, threads.count())
+        dense = packed.density(sample, threads.count())
         if dense is None:
             return None
         leaves = shortlist.leaves(self.name, natural, basis)
-        chosen = shortlist.chosen(leaves, natural, sample, dense[3])
+        chosen = shortlist.chosen(leaves, natural, sample, dense)
         if chosen is None:
             return None
         lists, truncation = chosen

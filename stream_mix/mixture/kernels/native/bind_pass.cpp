@@ -75,6 +75,18 @@ nb::object label(const PackedMixture& mixture, const Matrix& x, int threads) {
     return labels.array({static_cast<std::size_t>(rows.n)});
 }
 
+nb::object density(const PackedMixture& mixture, const Matrix& x, int threads) {
+    const Rows rows = rows_of(x, std::nullopt, mixture.d());
+    Made<double> log_density(rows.n);
+    bool complete;
+    {
+        const nb::gil_scoped_release free;
+        complete = mixture.run(rows, {nullptr, nullptr, log_density.data.get(), nullptr}, nullptr, threads);
+    }
+    if (!complete) return nb::none();
+    return log_density.array({static_cast<std::size_t>(rows.n)});
+}
+
 nb::tuple nearest_two(const PackedMixture& mixture, const Matrix& x, int threads) {
     if (mixture.mixture().scores != Scores::linear || mixture.mixture().second != Second::diag)
         refuse("nearest_two: the mixture is not one of equal round components");
@@ -195,6 +207,7 @@ void bind_pass(nb::module_& module) {
              "isa"_a, "scores"_a, "second"_a, "origin"_a, "inverse_scale"_a, "centre"_a, "theta"_a, "whiten"_a,
              "precision"_a, "peak"_a, "holes"_a)
         .def("label", &label, "x"_a, "threads"_a)
+        .def("density", &density, "x"_a, "threads"_a)
         .def("nearest_two", &nearest_two, "x"_a, "threads"_a)
         .def("posterior", &posterior, "x"_a, "threads"_a)
         .def("accumulate", &accumulate, "x"_a, "w"_a.none(), "hard"_a, "tell"_a, "threads"_a);

@@ -62,7 +62,7 @@ void unpad(const Leaves& leaves, const Totals& from, double* first, double* seco
     for (std::int64_t k = 0; k < c.k; ++k) {
         const double* own = from.sums + k * Totals::stride(c);
         std::copy_n(own, c.d, first + k * c.d);
-        if (c.squares) std::copy_n(own + c.d, c.d, second + k * c.d);
+        if (c.squares) std::copy_n(own + c.width, c.d, second + k * c.d);
         if (from.outer) square(from.outer + k * c.d * c.width, second + k * c.d * c.d);
     }
     if (from.pooled) square(from.pooled, second);

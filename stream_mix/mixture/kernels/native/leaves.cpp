@@ -10,6 +10,8 @@ namespace stream_mix {
 namespace {
 
 constexpr int LLOYD_STEPS = 3;
+// Mean over least precision of a component from which on its bounds go by feature: that makes them twice as dear.
+constexpr double LOOSE = 1.1;
 // Components that one thread sets up at a time.
 constexpr std::int64_t GROUP = 64;
 
@@ -58,16 +60,21 @@ void Leaves::keep(const Given& given) {
     c.k = given.k;
     c.d = given.d;
     c.width = padded(given.d);
-    for (const double* from : {given.origin, given.inverse_scale, given.centre}) numbers_.insert(numbers_.end(), from, from + c.d);
-    c.origin = numbers_.data();
-    c.inverse_scale = c.origin + c.d;
-    c.centre = c.inverse_scale + c.d;
+    numbers_ = Buffer(3 * c.width);
+    std::copy_n(given.origin, c.d, numbers_.get());
+    std::copy_n(given.inverse_scale, c.d, numbers_.get() + c.width);
+    std::copy_n(given.centre, c.d, numbers_.get() + 2 * c.width);
+    c.origin = numbers_.get();
+    c.inverse_scale = c.origin + c.width;
+    c.centre = c.inverse_scale + c.width;
     means_ = Buffer(c.k * c.width);
-    precision_ = Buffer(c.k * c.each());
+    precision_ = Buffer(c.k * (diag ? c.width : 1));
+    least_ = Buffer(c.k);
     peak_ = Buffer(c.k);
     std::copy_n(given.peak, c.k, peak_.get());
     c.means = means_.get();
     c.precision = precision_.get();
+    c.least = least_.get();
     c.peak = peak_.get();
 }
 
@@ -85,14 +92,23 @@ void Leaves::frame_diagonal(const Given& given) {
         }
         diagonal_.get()[j] = std::sqrt(total / variance);
     }
-    for (std::int64_t k = 0; k < c.k; ++k)
+    const bool diag = c.shape == Shape::diag;
+    double looseness = 0.0;
+    for (std::int64_t k = 0; k < c.k; ++k) {
+        double* precision = precision_.get() + (diag ? k * c.width : k);
+        double least = 1e300, sum = 0.0;
         for (std::int64_t j = 0; j < c.d; ++j) {
-            const double t = diagonal_.get()[j], root = given.whiten[k * c.d + j] / t;
+            const double t = diagonal_.get()[j], root = given.whiten[k * c.d + j] / t, square = root * root;
             means_.get()[k * c.width + j] = t * given.means[k * c.d + j];
-            if (c.shape == Shape::diag || !j) precision_.get()[k * c.each() + j] = root * root;
+            if (diag || !j) precision[j] = square;
+            least = std::min(least, square);
+            sum += square;
         }
-    for (std::int64_t k = 0; c.shape == Shape::diag && k < c.k; ++k)
-        std::fill(precision_.get() + k * c.width + c.d, precision_.get() + (k + 1) * c.width, 1.0);
+        if (diag) std::fill(precision + c.d, precision + c.width, 1.0);
+        least_.get()[k] = least;
+        looseness += weights_[k] * sum / (static_cast<double>(c.d) * least);
+    }
+    c.by_feature = diag && looseness > LOOSE * total;
 }
 
 // T: the inverse of the triangle whose square is the mean covariance. Round components have precision 1 there.
@@ -109,6 +125,7 @@ void Leaves::frame_triangle(const Given& given, const std::vector<double>& inver
             means_.get()[k * c.width + i] = sum;
         }
     std::fill_n(precision_.get(), c.k, 1.0);
+    std::fill_n(least_.get(), c.k, 1.0);
 }
 
 // Roots of all covariances, the frame of their mean, and W_k as the loops read it.
@@ -149,7 +166,7 @@ void Leaves::invert(const Given& given, int threads) {
 
 void Leaves::nearest_leaves() {
     const Components& c = components_;
-    std::vector<float> room(LOOK * c.d);
+    std::vector<float> room(3 * LOOK * c.width);
     for (std::int64_t k = 0; k < c.k; k += LOOK)
         isa_.lists->nearest(c.d, c.width, count_, packed_.data(), c.means + k * c.width,
                             static_cast<int>(std::min<std::int64_t>(LOOK, c.k - k)), room.data(), own_.data() + k);
@@ -205,7 +222,7 @@ void Leaves::find_margins(int threads) {
         for (std::int64_t k = group * GROUP; k < std::min(c.k, (group + 1) * GROUP); ++k) {
             double* root = roots_.get() ? roots_.get() + k * square : nullptr;
             if (c.shape == Shape::full)
-                precision_.get()[k] = 1.0 / isa_.lists->largest_variance(c, root, room.get());
+                least_.get()[k] = 1.0 / isa_.lists->largest_variance(c, root, room.get());
             isa_.lists->margins(c, k, root, leaves.data(), words_, own_[k], reaches_.data(), static_cast<int>(reaches),
                                 listed_.data() + k * reaches * words_, room.get());
         }

@@ -58,8 +58,8 @@ class Leaves {
     Second second_;
     Components components_{};
     std::int64_t count_, words_;
-    std::vector<double> numbers_, reaches_, weights_, whiten_;
-    Buffer means_, precision_, peak_, diagonal_, triangle_, columns_, whitened_, roots_, centres_;
+    std::vector<double> reaches_, weights_;
+    Buffer numbers_, means_, precision_, least_, peak_, diagonal_, triangle_, columns_, whitened_, roots_, centres_;
     std::vector<float> packed_;
     std::vector<std::int32_t> own_;       // the leaf next to each mean
     std::vector<std::uint64_t> listed_;   // (k, reaches, words)

@@ -27,14 +27,15 @@ struct Components {
     const double* diagonal;   // (width,) of T where it is diagonal, else null
     const double* triangle;   // (d, width) columns of T, lower, where it is not
     const double* means;      // (k, width) in the frame
-    const double* precision;  // (k, each): diag of each feature, round of all, full the least in any direction
+    const double* precision;  // round (k,), diag (k, width) of each feature
+    const double* least;      // (k,) the least precision in any direction
+    bool by_feature;          // diag: bounds take each feature's own precision, not the least
     const double* peak;       // (k,)
     const double* whiten;     // full: (k, d, width) columns of W_k
     const double* whitened;   // full: (k, width) W_k m_k
 
-    STREAM_MIX_INLINE constexpr std::int64_t each() const { return shape == Shape::diag ? width : 1; }
     // Beside the constant, of the bounds in single precision.
-    STREAM_MIX_INLINE constexpr std::int64_t features() const { return shape == Shape::diag ? 2 * d : d + 1; }
+    STREAM_MIX_INLINE constexpr std::int64_t features() const { return by_feature ? 2 * d : d + 1; }
 };
 
 // A component, a row, and how much of the row is the component's.
@@ -52,16 +53,19 @@ struct Listed {
     double reach;          // rows further than this (squared Mahalanobis) from their likeliest component are far
 };
 
-// Rows that are looked at together, at most; and a score, below the row's largest, under which a component has no
-// share in a row: 2^-16 of the largest, and what is left out is left out of the row's density too.
-constexpr int LOOK = 64;
+// Rows of a tile; tiles that are worked out together, at most; and pairs that there is room for beyond those of one
+// tile.
+constexpr int LOOK = 64, TILES = 8;
+constexpr std::int64_t SPARE = 1 << 15;
+// A score, below the row's largest, under which a component has no share in a row: 2^-16 of the largest. What is left
+// out is left out of the row's density too.
 constexpr double CUT = -11.090354888959125;
 // What a row got: it was scored; no component of the list explains it; it is too far out for single precision.
 enum class Fate : std::int8_t { scored, far, wild };
 
-// Of a tile of rows. `pairs` has room for count * list.count of them.
+// Of some rows. `pairs` has room for LOOK * list.count + SPARE of them.
 struct Looked {
-    std::int32_t first;  // the number of the tile's first row, from which pairs count on
+    std::int32_t first;  // the number of the first row, from which pairs count on
     double* log_density;
     Fate* fate;
     Pair* pairs;
@@ -72,25 +76,25 @@ struct Looked {
 STREAM_MIX_INLINE constexpr std::int64_t list_bounds(std::int64_t count, std::int64_t features) {
     return (count + 3) / 4 * 4 * (features + 1);
 }
-// Bytes that `look` computes in.
-STREAM_MIX_INLINE constexpr std::int64_t look_room(std::int64_t count, std::int64_t features) {
-    return LOOK * (4 * (features + 16) + 4 * (count + 3) + 8 * (count + 1) + 64);
+// Bytes that `look` computes in, d being padded.
+STREAM_MIX_INLINE constexpr std::int64_t look_room(std::int64_t count, std::int64_t d) {
+    return 16 * (LOOK * count + SPARE) + 4 * LOOK * (count + 3 + 4 * d + 8) + 4 * (count + 1) + 32 * LOOK * TILES + 64;
 }
 
 // The loops for one instruction set.
 struct ListKernels {
-    // y (count, stride), with y^2 behind it where squares are summed up, and z (count, width) of some rows; `which`
-    // null: those from `first` on. False where a value is NaN or infinite.
+    // y (count, stride), with y^2 from `width` on where squares are summed up, and z (count, width) of some rows;
+    // `which` null: those from `first` on. False where a value is NaN or infinite.
     bool (*rows)(const Components&, const Rows&, const std::int32_t* which, std::int64_t first, int count,
                  std::int64_t stride, double* y, double* z);
-    // The nearest of the centres, packed as a list without squares, to up to LOOK rows z; room for LOOK d floats.
+    // The nearest of the centres, packed as a list without squares, to up to LOOK rows z; room for 3 LOOK width floats.
     void (*nearest)(std::int64_t d, std::int64_t width, std::int64_t centres, const float* packed, const double* z,
                     int count, float* room, std::int32_t* nearest);
     // The bounds of a list's components about its centre. False where single precision does not hold them.
     bool (*pack)(const Components&, const Listed&, float* bounds);
-    // Densities and responsibilities of up to LOOK rows.
-    void (*look)(const Components&, const Listed&, const double* y, std::int64_t stride, const double* z, int count,
-                 bool hard, void* room, Looked&);
+    // Densities and responsibilities of up to LOOK * TILES rows: of how many it was.
+    int (*look)(const Components&, const Listed&, const double* y, std::int64_t stride, const double* z, int count,
+                bool hard, void* room, Looked&);
     // sums (stride) += r rows, and where `outer` is not null its upper triangle (d, width) += r y y', of n pairs;
     // returns the sum of r.
     double (*add)(const Pair* pairs, std::int64_t n, const double* rows, std::int64_t stride, double* sums, std::int64_t d,

@@ -37,12 +37,12 @@ struct Room {
     std::unique_ptr<Pair[]> pairs;
     std::int64_t members = 0;
 
-    void hold(std::int64_t count, std::int64_t features) {
+    void hold(std::int64_t count, const Components& c) {
         if (count <= members) return;
         members = count;
-        bounds.resize(list_bounds(count, features));
-        look.reset(new char[look_room(count, features)]);
-        pairs.reset(new Pair[LOOK * count]);
+        bounds.resize(list_bounds(count, c.features()));
+        look.reset(new char[look_room(count, c.width)]);
+        pairs.reset(new Pair[LOOK * count + SPARE]);
     }
 };
 
@@ -87,7 +87,7 @@ class Block {
         const std::int64_t piece = 16 * LOOK;
         in_groups((rows_.n + piece - 1) / piece, threads_, [&](std::int64_t group) {
             Buffer y(LOOK * stride_), z(LOOK * c_.width);
-            std::vector<float> room(LOOK * c_.d);
+            std::vector<float> room(3 * LOOK * c_.width);
             const std::int64_t end = std::min(rows_.n, (group + 1) * piece);
             for (std::int64_t start = group * piece; start < end && complete; start += LOOK) {
                 const int count = static_cast<int>(std::min<std::int64_t>(LOOK, end - start));
@@ -128,20 +128,21 @@ class Block {
   private:
     bool score(Piece& piece) {
         std::unique_ptr<Room> room = rooms_.take();
-        room->hold(piece.n_members, c_.features());
+        room->hold(piece.n_members, c_);
         const Listed list{piece.n_members, piece.members, piece.centre, room->bounds.data(), piece.reach};
         if (!kernels_.pack(c_, list, room->bounds.data())) return false;
-        Buffer z(LOOK * c_.width);
-        double log_density[LOOK];
-        Fate fate[LOOK];
-        for (std::int64_t start = 0; start < piece.count; start += LOOK) {
-            const int count = static_cast<int>(std::min<std::int64_t>(LOOK, piece.count - start));
+        constexpr std::int64_t most = LOOK * TILES;
+        Buffer z(std::min(most, piece.count) * c_.width);
+        double log_density[most];
+        Fate fate[most];
+        for (std::int64_t start = 0, done; start < piece.count; start += done) {
+            const int count = static_cast<int>(std::min(most, piece.count - start));
             const std::int32_t first = static_cast<std::int32_t>(piece.first + start);
             double* y = y_.get() + first * stride_;
             kernels_.rows(c_, rows_, piece.which + start, 0, count, stride_, y, z.get());
             Looked looked{first, log_density, fate, room->pairs.get(), 0, 0};
-            kernels_.look(c_, list, y, stride_, z.get(), count, hard_, room->look.get(), looked);
-            take(piece, start, count, looked);
+            done = kernels_.look(c_, list, y, stride_, z.get(), count, hard_, room->look.get(), looked);
+            take(piece, start, static_cast<int>(done), looked);
         }
         if (totals_ && totals_->pooled) pool(piece);
         rooms_.give(std::move(room));

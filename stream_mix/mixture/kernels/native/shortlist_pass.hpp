@@ -8,10 +8,10 @@ namespace stream_mix {
 // Sums over rows, of y and what belongs to it.
 struct Totals {
     double* mass;    // (k,)
-    double* sums;    // (k, stride): y, and y^2 where components have them
+    double* sums;    // (k, stride): y, and y^2 from `width` on where it is summed up
     double* outer;   // full: (k, d, width), upper triangles of y y'; else null
     double* pooled;  // tied: (d, width); else null
-    static std::int64_t stride(const Components& c) { return padded((c.squares ? 2 : 1) * c.d); }
+    static std::int64_t stride(const Components& c) { return (c.squares ? 2 : 1) * c.width; }
 };
 
 // What became of the rows.

@@ -78,7 +78,7 @@ double largest_variance(const Components& c, double* root, double* room) {
 void margins(const Components& c, std::int64_t k, const double* root, const double* leaves, std::int64_t words,
              std::int64_t own, const double* reaches, int n_reaches, std::uint64_t* listed, double* room) {
     const std::int64_t all = 64 * words;
-    const double *mean = c.means + k * c.width, *precision = c.precision + k * c.each();
+    const double *mean = c.means + k * c.width, *precision = c.precision + k * c.width;
     double nearest = 0.0;
     for (std::int64_t i = 0; i < c.d; ++i) {
         const double delta = mean[i] - leaves[i * all + own];
@@ -97,7 +97,7 @@ void margins(const Components& c, std::int64_t k, const double* root, const doub
                 variance += delta * delta;
             store(room + i * W, delta);
         }
-        if (c.shape == Shape::round) variance = variance / splat(*precision);
+        if (c.shape == Shape::round) variance = variance / splat(c.precision[k]);
         if (c.shape == Shape::full) variance = variance_full(c.d, c.width, root, room);
         for (int r = 0; r < n_reaches; ++r) {
             // Further / (2 deviation) < reach, without a root or a division.
