@@ -124,8 +124,8 @@ def test_missing_values_in_a_large_mixture(kernels: Kernels) -> None:
     np.testing.assert_allclose(ours.log_density, theirs.log_density, rtol=1e-9)
 
 
-def test_one_row_in_a_thousand_is_further_than_plausible() -> None:
+def test_one_row_in_a_hundred_is_further_than_plausible() -> None:
     rng = np.random.default_rng(0)
     for d in (1, 4, 16, 60):
         further = (np.square(rng.normal(size=(200_000, d))).sum(axis=1) > shortlist.plausible(d)).mean()
-        assert 0.0006 < further < 0.0016
+        assert 0.008 < further < 0.012

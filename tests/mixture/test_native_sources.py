@@ -16,7 +16,7 @@ import pytest
 NATIVE = Path(__file__).resolve().parents[2] / "stream_mix" / "mixture" / "kernels" / "native"
 WITHOUT_FUNCTIONS = {"cstddef", "cstdint", "immintrin.h"}
 # What others include too.
-SHARED = {"fold.hpp", "holes.hpp", "live.hpp", "pass.hpp", "problem.hpp"}
+SHARED = {"fold.hpp", "holes.hpp", "live.hpp", "pass.hpp", "problem.hpp", "shortlist.hpp"}
 
 
 def sources() -> list[str]:

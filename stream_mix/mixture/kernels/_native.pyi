@@ -1,10 +1,8 @@
 # The extension module; see native/module.cpp.
 from collections.abc import Hashable
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..arrays import Array, Ints
-
-Lists: TypeAlias = tuple[Ints, Ints, Ints, float]
 
 def implementations() -> list[str]: ...
 def first_beyond(isa: str, x: Array, most: float) -> int: ...
@@ -26,10 +24,11 @@ class Mixture:
         holes: bool,
     ) -> None: ...
     def label(self, x: Array, threads: int) -> Ints | None: ...
+    def density(self, x: Array, threads: int) -> Array | None: ...
     def nearest_two(self, x: Array, threads: int) -> tuple[Ints, Array, Array]: ...
-    def posterior(self, x: Array, lists: Lists | None, threads: int) -> tuple[Any, ...] | None: ...
+    def posterior(self, x: Array, threads: int) -> tuple[Any, ...] | None: ...
     def accumulate(
-        self, x: Array, w: Array | None, hard: bool, tell: bool, lists: Lists | None, threads: int
+        self, x: Array, w: Array | None, hard: bool, tell: bool, threads: int
     ) -> tuple[Any, ...] | None: ...
 
 class Folded:
@@ -42,6 +41,36 @@ class Marginals:
     def accumulate(
         self, x: Array, w: Array | None, known: Array | None, hard: bool, threads: int
     ) -> tuple[Any, ...] | None: ...
+
+class Lists:
+    @property
+    def share(self) -> float: ...
+    def members(self, leaf: int) -> list[int]: ...
+
+class Leaves:
+    def __init__(
+        self,
+        *,
+        isa: str,
+        second: str,
+        round: bool,
+        origin: Array,
+        inverse_scale: Array,
+        centre: Array,
+        means: Array,
+        whiten: Array,
+        weights: Array,
+        peak: Array,
+        reaches: list[float],
+        threads: int,
+    ) -> None: ...
+    @property
+    def count(self) -> int: ...
+    def lists(self, reach: int) -> Lists: ...
+    def density(self, lists: Lists, x: Array, reach: float, threads: int) -> tuple[Array, int, int] | None: ...
+    def accumulate(
+        self, lists: Lists, x: Array, w: Array | None, hard: bool, reach: float, threads: int
+    ) -> tuple[Array, Array, Array, Array, Ints] | None: ...
 
 class Folder:
     def __init__(

@@ -34,9 +34,9 @@ class Compiled:
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """As `reference.posterior`."""
-        said = self._packed(natural, basis).posterior(x, None, threads.count())
+        said = self._packed(natural, basis).posterior(x, threads.count())
         if said is None and natural.kind == "diag":
-            said = self._holes(natural, basis).posterior(x, None, threads.count())
+            said = self._holes(natural, basis).posterior(x, threads.count())
             assert said is not None
             return Told.of_holes(said[0], said[1], said[2], x, natural)
         return None if said is None else Told(*said)
@@ -52,10 +52,11 @@ class Compiled:
     ) -> Sums | None:
         """As `reference.accumulate`."""
         # What is said of a row must not depend on the rows beside it, as lists do.
-        lists = None if tell else self._lists(x, natural, basis)
-        found = self._packed(natural, basis).accumulate(x, w, hard, tell, lists, threads.count())
+        if not tell and (short := self._short(x, w, natural, hard, basis)) is not None:
+            return short
+        found = self._packed(natural, basis).accumulate(x, w, hard, tell, threads.count())
         if found is None and natural.kind == "diag":
-            found = self._holes(natural, basis).accumulate(x, w, hard, tell, None, threads.count())
+            found = self._holes(natural, basis).accumulate(x, w, hard, tell, threads.count())
         if found is None:
             return None
         mass, first, second, log_density, said, seen = found
@@ -72,40 +73,35 @@ class Compiled:
             self.name, natural, basis, scores="diag", theta=natural.theta_of_holes, holes=True
         )
 
-    def _lists(self, x: Array, natural: Natural, basis: Basis | None) -> _native.Lists | None:
-        """Short lists of components for the rows, where there are so many that lists are worth while and
-        cost next to nothing in log-likelihood; None: all components for all rows."""
+    def _short(
+        self, x: Array, w: Array | None, natural: Natural, hard: bool, basis: Basis | None
+    ) -> Sums | None:
+        """The sums by short lists of components, where there are so many that lists are worth while and cost
+        next to nothing in log-likelihood; None: all components for all rows."""
         if not shortlist.applies(natural.k, len(x)) or not natural.d:
             return None
         shortlist.record(None)
-        sample = np.ascontiguousarray(x[:: -(-len(x) // shortlist.SAMPLE)])
-        packed = self._packed(natural, basis)
-        reach = shortlist.plausible(natural.d)
-        dense = packed.accumulate(sample, None, False, False, None, threads.count())
+        sample, packed = shortlist.sample(x), self._packed(natural, basis)
+        dense = packed.density(sample, threads.count())
         if dense is None:
             return None
-        centres = shortlist.centres_of(natural, self._nearest)
-        leaves = self._packed(*shortlist.leaf_mixture(natural, centres, basis))
-        leaf = leaves.label(sample, threads.count())
-        assert leaf is not None
-        for found in shortlist.shortlists(natural, centres):
-            short = packed.accumulate(
-                sample, None, False, False, (leaf, found.offset, found.members, reach), threads.count()
-            )
-            assert short is not None
-            loss = float(np.abs(dense[3] - short[3]).sum() / np.abs(dense[3]).sum())
-            if loss <= shortlist.MOST_LOST:
-                of_all = leaves.label(x, threads.count())
-                if of_all is None:
-                    return None
-                shortlist.record(shortlist.Truncation(natural.k, natural.d, found.share, loss))
-                return of_all, found.offset, found.members, reach
-        return None
-
-    def _nearest(self, leaves: Natural, basis: Basis, points: Array) -> Ints:
-        label = self._packed(leaves, basis).label(points, threads.count())
-        assert label is not None
-        return label
+        leaves = shortlist.leaves(self.name, natural, basis)
+        chosen = shortlist.chosen(leaves, natural, sample, dense)
+        if chosen is None:
+            return None
+        lists, truncation = chosen
+        found = leaves.accumulate(lists, x, w, hard, shortlist.plausible(natural.d), threads.count())
+        if found is None:
+            return None
+        shortlist.record(truncation)
+        mass, first, second, log_density, wild = found
+        if len(wild):
+            some = packed.accumulate(x[wild], None if w is None else w[wild], hard, False, threads.count())
+            if some is None:
+                return None
+            mass, first, second = mass + some[0], first + some[1], second + some[2]
+            log_density[wild] = some[3]
+        return Sums(natural.origin, mass, first, second, log_density)
 
     def nearest_two(self, x: Array, centres: Array) -> tuple[Ints, Array, Array]:
         """As `reference.nearest_two`."""

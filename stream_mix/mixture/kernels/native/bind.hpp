@@ -35,6 +35,13 @@ inline Family family_of(const std::string& name) {
     refuse("family is '" + name + "', expected kmeans, spherical, diag, tied or full");
 }
 
+inline Second second_of(const std::string& name) {
+    if (name == "diag") return Second::diag;
+    if (name == "tied") return Second::tied;
+    if (name == "full") return Second::full;
+    refuse("mixture: second is '" + name + "', expected diag, tied or full");
+}
+
 inline Memory memory_of(const std::string& name, double half_life) {
     if (name == "forever") return Memory::forever;
     if (!(half_life > 0.0)) refuse("half_life is " + std::to_string(half_life) + ", expected a number > 0");

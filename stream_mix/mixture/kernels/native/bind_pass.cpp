@@ -1,13 +1,8 @@
 // The fused pass as Python sees it. Everything is checked here, before the loops run.
-#include <nanobind/stl/tuple.h>
-
 #include <algorithm>
-#include <functional>
-#include <tuple>
 
 #include "bind.hpp"
 #include "mixture.hpp"
-#include "shortlist.hpp"
 
 namespace stream_mix {
 namespace {
@@ -20,13 +15,6 @@ Scores scores_of(const std::string& name) {
     if (name == "diag") return Scores::diag;
     if (name == "full") return Scores::full;
     refuse("mixture: scores is '" + name + "', expected linear, round, diag or full");
-}
-
-Second second_of(const std::string& name) {
-    if (name == "diag") return Second::diag;
-    if (name == "tied") return Second::tied;
-    if (name == "full") return Second::full;
-    refuse("mixture: second is '" + name + "', expected diag, tied or full");
 }
 
 PackedMixture* make(const std::string& isa_name, const std::string& scores, const std::string& second,
@@ -75,38 +63,6 @@ struct Told {
     Answers answers() { return {p.data.get(), label.data.get(), log_density.data.get(), distance.data.get()}; }
 };
 
-// Short lists as Python gives them; none: every row is scored by all components.
-using Lists = std::optional<std::tuple<Indices, Indices, Indices, double>>;
-
-// Checked to the last index: the loops follow them blindly.
-Shortlists lists_of(const std::tuple<Indices, Indices, Indices, double>& given, std::int64_t n, std::int64_t k) {
-    const auto& [leaf, offset, members, reach] = given;
-    const std::int64_t leaves = static_cast<std::int64_t>(offset.size()) - 1;
-    if (!(reach > 0.0)) refuse("shortlists: reach is not > 0");
-    const auto within = [](const Indices& indices, std::int64_t least, std::int64_t most) {
-        return std::all_of(indices.data(), indices.data() + indices.size(),
-                           [&](std::int64_t i) { return least <= i && i <= most; });
-    };
-    const bool sound = leaves >= 1 && static_cast<std::int64_t>(leaf.size()) == n && within(leaf, 0, leaves - 1) &&
-                       within(members, 0, k - 1) && offset.data()[0] == 0 &&
-                       offset.data()[leaves] == static_cast<std::int64_t>(members.size()) &&
-                       std::adjacent_find(offset.data(), offset.data() + offset.size(), std::greater_equal<>()) ==
-                           offset.data() + offset.size();
-    if (!sound) refuse("shortlists: expected a leaf for each row, and one component at least for each leaf");
-    return {leaves, leaf.data(), offset.data(), members.data(), reach};
-}
-
-std::optional<Shortlists> lists_of(const Lists& given, const Rows& rows, const PackedMixture& mixture) {
-    if (!given) return std::nullopt;
-    return lists_of(*given, rows.n, mixture.k());
-}
-
-bool run(const PackedMixture& mixture, const std::optional<Shortlists>& lists, const Rows& rows, const Answers& answers,
-         Sums* sums, int threads) {
-    if (!lists) return mixture.run(rows, answers, sums, threads);
-    return run_short(mixture.isa(), mixture.mixture(), *lists, rows, answers, sums, threads);
-}
-
 nb::object label(const PackedMixture& mixture, const Matrix& x, int threads) {
     const Rows rows = rows_of(x, std::nullopt, mixture.d());
     Made<std::int64_t> labels(rows.n);
@@ -117,6 +73,18 @@ nb::object label(const PackedMixture& mixture, const Matrix& x, int threads) {
     }
     if (!complete) return nb::none();
     return labels.array({static_cast<std::size_t>(rows.n)});
+}
+
+nb::object density(const PackedMixture& mixture, const Matrix& x, int threads) {
+    const Rows rows = rows_of(x, std::nullopt, mixture.d());
+    Made<double> log_density(rows.n);
+    bool complete;
+    {
+        const nb::gil_scoped_release free;
+        complete = mixture.run(rows, {nullptr, nullptr, log_density.data.get(), nullptr}, nullptr, threads);
+    }
+    if (!complete) return nb::none();
+    return log_density.array({static_cast<std::size_t>(rows.n)});
 }
 
 nb::tuple nearest_two(const PackedMixture& mixture, const Matrix& x, int threads) {
@@ -133,15 +101,14 @@ nb::tuple nearest_two(const PackedMixture& mixture, const Matrix& x, int threads
     return nb::make_tuple(label.array({n}), nearest.array({n}), second.array({n}));
 }
 
-nb::object posterior(const PackedMixture& mixture, const Matrix& x, const Lists& given, int threads) {
+nb::object posterior(const PackedMixture& mixture, const Matrix& x, int threads) {
     const Rows rows = rows_of(x, std::nullopt, mixture.d());
-    const std::optional<Shortlists> lists = lists_of(given, rows, mixture);
     const std::size_t n = rows.n, k = mixture.k();
     Told told(rows.n, mixture.k());
     bool complete;
     {
         const nb::gil_scoped_release free;
-        complete = run(mixture, lists, rows, told.answers(), nullptr, threads);
+        complete = mixture.run(rows, told.answers(), nullptr, threads);
     }
     if (!complete) return nb::none();
     return nb::make_tuple(told.p.array({n, k}), told.label.array({n}), told.log_density.array({n}),
@@ -167,11 +134,10 @@ void unpad(const Mixture& m, const Sums& from, double* first, double* second, do
 }
 
 nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::optional<Numbers>& w, bool hard, bool tell,
-                      const Lists& given, int threads) {
+                      int threads) {
     const Mixture& m = mixture.mixture();
     const Layout size(m);
     const Rows rows = rows_of(x, w, m.d);
-    const std::optional<Shortlists> lists = lists_of(given, rows, mixture);
     const std::size_t n = rows.n, k = m.k, d = m.d;
     Told told(tell ? rows.n : 0, tell ? m.k : 0);
     Made<double> log_density(tell ? 0 : rows.n), mass(m.k), first(m.k * m.d);
@@ -184,7 +150,7 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
         std::fill_n(mass.data.get(), m.k, 0.0);
         Sums sums{hard, mass.data.get(), padded_sums.get(), padded_sums.get() + m.k * size.sums};
         const Answers answers = tell ? told.answers() : Answers{nullptr, nullptr, log_density.data.get(), nullptr};
-        complete = run(mixture, lists, rows, answers, &sums, threads);
+        complete = mixture.run(rows, answers, &sums, threads);
         unpad(m, sums, first.data.get(), second.data.get(), seen.data.get());
     }
     if (!complete) return nb::none();
@@ -226,9 +192,10 @@ void bind_pass(nb::module_& module) {
              "isa"_a, "scores"_a, "second"_a, "origin"_a, "inverse_scale"_a, "centre"_a, "theta"_a, "whiten"_a,
              "precision"_a, "peak"_a, "holes"_a)
         .def("label", &label, "x"_a, "threads"_a)
+        .def("density", &density, "x"_a, "threads"_a)
         .def("nearest_two", &nearest_two, "x"_a, "threads"_a)
-        .def("posterior", &posterior, "x"_a, "lists"_a.none(), "threads"_a)
-        .def("accumulate", &accumulate, "x"_a, "w"_a.none(), "hard"_a, "tell"_a, "lists"_a.none(), "threads"_a);
+        .def("posterior", &posterior, "x"_a, "threads"_a)
+        .def("accumulate", &accumulate, "x"_a, "w"_a.none(), "hard"_a, "tell"_a, "threads"_a);
 }
 
 }  // namespace stream_mix

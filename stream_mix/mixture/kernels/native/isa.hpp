@@ -5,6 +5,7 @@
 #include "holes.hpp"
 #include "live.hpp"
 #include "pass.hpp"
+#include "shortlist.hpp"
 
 namespace stream_mix {
 
@@ -18,6 +19,7 @@ struct Isa {
     const LiveKernels* live;
     const FoldKernels* fold;
     const HolesKernels* holes;
+    const ListKernels* lists;
 };
 
 // Those that this processor can run, the best first; ends with a null pointer.

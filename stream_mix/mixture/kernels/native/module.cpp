@@ -6,6 +6,7 @@ void bind_pass(nanobind::module_& module);
 void bind_live(nanobind::module_& module);
 void bind_fold(nanobind::module_& module);
 void bind_marginals(nanobind::module_& module);
+void bind_shortlist(nanobind::module_& module);
 }
 
 NB_MODULE(_native, module) {
@@ -16,4 +17,5 @@ NB_MODULE(_native, module) {
     stream_mix::bind_live(module);
     stream_mix::bind_fold(module);
     stream_mix::bind_marginals(module);
+    stream_mix::bind_shortlist(module);
 }
