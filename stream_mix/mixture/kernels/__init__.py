@@ -7,7 +7,8 @@ Both take a `Natural`, the log-linear form that every family comes down to:
 score_k(x) = theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference`
 is NumPy; `compiled` is C++, built for several instruction sets; `choice` takes the best that the machine can
 run. The compiled ones also fold whole batches (`folders`) and single rows (`live`) without coming back to
-Python in between.
+Python in between, and read and write the longest messages (`read_points`, `columns`) in one visit of their
+bytes.
 """
 
 from .answers import Sums, Told, has_missing
@@ -20,6 +21,8 @@ posterior = _CHOSEN.posterior
 accumulate = _CHOSEN.accumulate
 nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
+read_points = _CHOSEN.read_points
+columns = _CHOSEN.columns
 
 __all__ = [
     "IMPLEMENTATION",
@@ -31,9 +34,11 @@ __all__ = [
     "accumulate",
     "available",
     "chosen",
+    "columns",
     "first_beyond",
     "has_missing",
     "named",
     "nearest_two",
     "posterior",
+    "read_points",
 ]

@@ -5,6 +5,7 @@ namespace stream_mix {
 void bind_pass(nanobind::module_& module);
 void bind_live(nanobind::module_& module);
 void bind_fold(nanobind::module_& module);
+void bind_wire(nanobind::module_& module);
 }
 
 NB_MODULE(_native, module) {
@@ -14,4 +15,5 @@ NB_MODULE(_native, module) {
     stream_mix::bind_pass(module);
     stream_mix::bind_live(module);
     stream_mix::bind_fold(module);
+    stream_mix::bind_wire(module);
 }
