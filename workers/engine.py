@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from stream_mix.config import Settings, load
+from stream_mix.ports.heap import keep_memory
 from stream_mix.ports.service import Service
 
 from .ending import ended
@@ -33,6 +34,7 @@ def run(settings: Settings, *, say: Callable[[str], None] | None = None) -> int:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_memory()
     try:
         with Service(settings) as service:
             # What was imported stays: the collector need not walk it again, in pauses that a subscriber sees.

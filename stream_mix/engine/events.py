@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -72,12 +73,18 @@ Event: TypeAlias = Frames | Tick | Ask | Stop | Greet | Rejected
 
 
 class Part(NamedTuple):
-    """Rows of a group, from row `start` of it on, that were judged by one generation of a model."""
+    """Rows of a group, from row `start` of it on, that were judged by one generation of a model after the
+    other, `batch` rows by each."""
 
     start: int
     generation: int
     components: tuple[int, ...]
     p: Array
+    batch: int
+
+    def generation_of(self, row: int) -> int:
+        """The generation that judged this row of the group."""
+        return self.generation + (row - self.start) // self.batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +97,7 @@ class Assigned:
         offset: rows of the stream before the first frame.
         frames: the frames; `bounds` holds where each begins and, last, where the group ends, counted in
             its rows.
-        parts: responsibilities, cut where a batch was learned.
+        parts: responsibilities, in the order of the rows.
         label, log_density, outlier: (n,) for all rows of the group.
         responsibilities: whether messages carry p.
     """
@@ -102,7 +109,7 @@ class Assigned:
     parts: tuple[Part, ...]
     label: npt.NDArray[np.int64]
     log_density: Array
-    outlier: npt.NDArray[np.float32]
+    outlier: Array
     responsibilities: bool = True
 
     @property
@@ -117,21 +124,22 @@ class Assigned:
         return first if all(part.components == first for part in self.parts) else None
 
     @property
-    def p(self) -> npt.NDArray[np.float32] | None:
+    def p(self) -> Array | None:
         """Responsibilities (n, k) of all rows; None where messages carry none, or components changed."""
         if not self.responsibilities or self.components is None:
             return None
         shares = [part.p for part in self.parts]
-        return (np.concatenate(shares) if len(shares) > 1 else shares[0]).astype(np.float32)
+        return np.concatenate(shares) if len(shares) > 1 else shares[0]
 
     def generations(self) -> list[int]:
         """The generation that judged the first row of each frame."""
-        if len(self.parts) == 1:
-            return [self.generation] * len(self.frames)
-        return [self.parts[which].generation for which in self._which()]
+        rows = zip(self._which(), self.bounds[:-1], strict=True)
+        return [self.parts[which].generation_of(row) for which, row in rows]
 
     def _which(self) -> list[int]:
         """The part that each frame's first row is in."""
+        if len(self.parts) == 1:
+            return [0] * len(self.frames)
         starts = [part.start for part in self.parts]
         return [bisect_right(starts, first) - 1 for first in self.bounds[:-1]]
 
@@ -145,18 +153,18 @@ class Assigned:
             if components is None and self.responsibilities:
                 own, p = self._joined(which, first, last)
             yield Assignment(
-                self.model, self.offset + first, self.parts[which].generation, own,
+                self.model, self.offset + first, self.parts[which].generation_of(first), own,
                 self.label[first:last], p, self.log_density[first:last], self.outlier[first:last],
                 frame.id, tuple(row.row for row in frame.refused), source=frame.source, seq=frame.seq,
             )  # fmt: skip
 
-    def _joined(self, which: int, first: int, last: int) -> tuple[tuple[int, ...], npt.NDArray[np.float32]]:
+    def _joined(self, which: int, first: int, last: int) -> tuple[tuple[int, ...], Array]:
         """The responsibilities of one frame whose rows know different components: a column for each, 0
         where it was not there."""
         own = [part for part in self.parts[which:] if part.start < last]
         components = tuple(dict.fromkeys(component for part in own for component in part.components))
         column = {component: j for j, component in enumerate(components)}
-        p = np.zeros((last - first, len(components)), dtype=np.float32)
+        p = np.zeros((last - first, len(components)))
         for part in own:
             low, high = max(part.start, first), min(part.start + len(part.p), last)
             p[low - first : high - first, [column[component] for component in part.components]] = part.p[
@@ -165,11 +173,18 @@ class Assigned:
         return components, p
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Publish:
-    """Say this to everybody who listens."""
+    """Say this to everybody who listens to the topic; `make` puts it together, which a snapshot takes work
+    for."""
 
-    message: Snapshot | Change | Heartbeat
+    topic: str
+    make: Callable[[], Snapshot | Change | Heartbeat]
+
+    @cached_property
+    def message(self) -> Snapshot | Change | Heartbeat:
+        """What is to be said, made when it is asked for first."""
+        return self.make()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any, cast
 
@@ -40,7 +41,7 @@ from .features import admitted, aligned
 from .queries import answer, snapshot, time_or_none
 from .state import MARKS, Counters, EngineState, Learner, Mark
 
-RUN_CELLS = 1 << 21
+RUN_CELLS = 1 << 16
 """Rows times features folded at once, where frames are many: a few bytes of a frame can stand for 8 MiB of
 columns that it does not have."""
 
@@ -149,9 +150,7 @@ class _Said:
     def take(self, border: Model, start: int, found: Posterior) -> None:
         """Rows from `start` on, whose batches came one after the other from this border on."""
         size = border.spec.batch_size
-        for i, first in enumerate(range(0, len(found.p), size)):
-            p = found.p[first : first + size]
-            self.parts.append(Part(start + first, border.generation + i, border.components, p))
+        self.parts.append(Part(start, border.generation, border.components, found.p, size))
         self.labels.append(found.label)
         self.densities.append(found.log_density)
         self.outliers.append(found.outlier)
@@ -159,10 +158,9 @@ class _Said:
     def assigned(
         self, state: EngineState, name: str, frames: tuple[Frame, ...], bounds: tuple[int, ...]
     ) -> Assigned:
-        outlier = _joined(self.outliers).astype(np.float32)
         return Assigned(
-            name, state.offset, frames, bounds, tuple(self.parts),
-            _joined(self.labels), _joined(self.densities), outlier, state.plan.responsibilities,
+            name, state.offset, frames, bounds, tuple(self.parts), _joined(self.labels),
+            _joined(self.densities), _joined(self.outliers), state.plan.responsibilities,
         )  # fmt: skip
 
 
@@ -175,7 +173,7 @@ class _News:
 
     def learned(self, before: Learner, after: Learner, changes: Sequence[Learnt]) -> Learner:
         for change in changes:
-            self.effects.append(Publish(_change(self.name, after, change)))
+            self.effects.append(Publish(f"change/{self.name}", partial(_change, self.name, after, change)))
         every = self.state.plan.snapshot_every_rows
         then, now = before.border, after.border
         due = now.learned // every > then.learned // every or (then.warming and not now.warming)
@@ -191,7 +189,7 @@ class _News:
         topic = f"snapshot/{self.name}"
         number = self.published.get(topic, 0)
         self.published[topic] = number + 1
-        self.effects.append(Publish(snapshot(self.state, self.name, learner.border, number)))
+        self.effects.append(Publish(topic, partial(snapshot, self.state, self.name, learner.border, number)))
         return replace(learner, shown=learner.border.learned)
 
 
@@ -260,7 +258,7 @@ def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[E
         state, effects = _shown(replace(state, last_snapshot=now))
     if not now < state.last_heartbeat + state.plan.heartbeat_seconds:
         number = state.published.get("heartbeat", 0)
-        effects.append(Publish(Heartbeat(number, state.offset, t)))
+        effects.append(Publish("heartbeat", partial(Heartbeat, number, state.offset, t)))
         state = replace(state, last_heartbeat=now, published={**state.published, "heartbeat": number + 1})
     return state, effects
 

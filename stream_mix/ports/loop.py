@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ..config import Settings
 
 MOST_FRAMES = 512
-MOST_BYTES = 4 << 20
+MOST_BYTES = 256 << 10
 MOST_SECONDS = 0.005
 """Bounds of one group where no journal sets them; and the time that any may take to be gathered."""
 IDLE_MS = 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import zmq
 from zmq.backend import Socket as Plain
@@ -49,12 +50,13 @@ class Subscriptions:
 
 
 class Publisher:
-    """The publish socket, or none; assignments of `models` are put into bytes only where somebody listens to
-    them. `newcomers` are the models whose snapshots somebody began to listen to; the loop empties it."""
+    """The publish socket, or none; what is said of `models` is put into bytes only where somebody listens to
+    it. `newcomers` are the models whose snapshots somebody began to listen to; the loop empties it."""
 
     def __init__(self, socket: zmq.Socket[bytes] | None, models: Iterable[str]) -> None:
         self.models = tuple(models)
-        self.listeners = Subscriptions(map(_topic, self.models))
+        about = [f"{kind}/{name}" for name in self.models for kind in ("assignment", "snapshot", "change")]
+        self.listeners = Subscriptions(topic.encode() for topic in ("heartbeat", *about))
         self.newcomers: frozenset[str] = frozenset()
         self.count = 0
         self._socket = socket
@@ -72,22 +74,20 @@ class Publisher:
             return
         for effect in effects:
             if isinstance(effect, Assigned):
-                topic = _topic(effect.model)
+                topic = f"assignment/{effect.model}".encode()
                 if self.listeners.wants(topic):
                     for body in encoded(effect):
                         self._send(topic, body)
-            elif isinstance(effect, Publish):
-                self._send(*encode_published(effect.message))
+            elif isinstance(effect, Publish) and self.listeners.wants(effect.topic.encode()):
+                # Numbers of a model at the far end of what is allowed: no message, and no end of the engine.
+                with suppress(ArithmeticError, ValueError):
+                    self._send(*encode_published(effect.message))
 
     def _send(self, topic: bytes, body: bytes) -> None:
         # The socket's own method without pyzmq's conveniences: 1.2 us for both parts, send_multipart takes 5.
         Plain.send(self._socket, topic, _MORE)  # type: ignore[arg-type]  # not None here
         Plain.send(self._socket, body, _LAST)  # type: ignore[arg-type]  # not None here
         self.count += 1
-
-
-def _topic(model: str) -> bytes:
-    return f"assignment/{model}".encode()
 
 
 def encoded(said: Assigned) -> Iterator[bytes]:

@@ -377,9 +377,12 @@ def test_a_frame_whose_rows_know_different_components_has_a_column_for_each() ->
     from stream_mix.engine.events import Part
 
     one, two = frame(np.zeros((3, 1))), frame(np.zeros((2, 1)))
-    parts = (Part(0, 1, (0, 1), np.array([[0.25, 0.75]] * 2)), Part(2, 2, (1, 5), np.array([[0.5, 0.5]] * 3)))
+    parts = (
+        Part(0, 1, (0, 1), np.array([[0.25, 0.75]] * 2), 2),
+        Part(2, 2, (1, 5), np.array([[0.5, 0.5]] * 3), 8),
+    )
     label, zeros = np.zeros(5, np.int64), np.zeros(5)
-    said = Assigned("m", 10, (one, two), (0, 3, 5), parts, label, zeros, zeros.astype(np.float32))
+    said = Assigned("m", 10, (one, two), (0, 3, 5), parts, label, zeros, zeros)
     first, second = said.messages()
     assert (first.components, first.generation, first.offset) == ((0, 1, 5), 1, 10)
     assert first.p is not None

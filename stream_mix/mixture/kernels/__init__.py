@@ -8,7 +8,8 @@ The first two take a `Natural`, the log-linear form that every family comes down
 score_k(x) = theta_k . features(x). A kernel knows three shapes of second moments and no family. `reference`
 is NumPy; `compiled` is C++, built for several instruction sets; `choice` takes the best that the machine can
 run. The compiled ones also fold whole batches (`folders`) and single rows (`live`) without coming back to
-Python in between.
+Python in between, and read and write the longest messages (`read_points`, `columns`) in one visit of their
+bytes.
 """
 
 from .answers import Filled, Sums, Told, has_missing
@@ -22,6 +23,8 @@ accumulate = _CHOSEN.accumulate
 marginals = _CHOSEN.marginals
 nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
+read_points = _CHOSEN.read_points
+columns = _CHOSEN.columns
 
 __all__ = [
     "IMPLEMENTATION",
@@ -35,10 +38,12 @@ __all__ = [
     "accumulate",
     "available",
     "chosen",
+    "columns",
     "first_beyond",
     "has_missing",
     "marginals",
     "named",
     "nearest_two",
     "posterior",
+    "read_points",
 ]

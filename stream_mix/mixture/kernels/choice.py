@@ -75,6 +75,16 @@ class Kernels(Protocol):
     def folder(self, **choices: Any) -> Any:
         """The fold over whole batches for a family and memory that it knows; None where there is none."""
 
+    def read_points(
+        self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
+    ) -> tuple[Any, ...] | None:
+        """Source, seq, x (n, d), t, w and features of a frame of points within these limits, None for what it
+        lacks; None where it is anything else, or has a bad row."""
+
+    def columns(self, label: Ints, p: Array | None, log_density: Array, outlier: Array) -> Any:
+        """What a model says of n rows, to be cut into messages of some of them; None where that is left to
+        whoever asks."""
+
 
 def _compiled() -> tuple[tuple[Kernels, ...], str]:
     if find_spec("._native", __package__) is None:

@@ -124,6 +124,16 @@ class Compiled:
         """The fold over batches, compiled, for a family and memory that it knows."""
         return _native.Folder(isa=self.name, **choices)
 
+    def read_points(
+        self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
+    ) -> tuple[Any, ...] | None:
+        """A frame of points as it usually is, in one visit of its bytes."""
+        return _native.read_points(message, rows, features, cells, string, seq, value)
+
+    def columns(self, label: Ints, p: Array | None, log_density: Array, outlier: Array) -> _native.Columns:
+        """What a model says of n rows, to be cut into messages."""
+        return _native.Columns(label, p, log_density, outlier)
+
     def _packed(self, natural: Natural, basis: Basis | None) -> _native.Mixture:
         """The mixture as the loops read it, kept with it for the basis that was asked for last."""
         kept = natural.packed.get(self.name)

@@ -64,6 +64,12 @@ class Reference:
     def folder(self, **choices: Any) -> None:
         """None: `learning` is the fold."""
 
+    def read_points(self, message: bytes, *limits: float) -> None:
+        """None: `protocol` reads messages."""
+
+    def columns(self, *columns: Array | None) -> None:
+        """None: `protocol` writes messages."""
+
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """The E-step of rows x (n, d); None where a value is missing and kind is not `diag`.
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ...mixture.kernels import read_points
 from ..errors import ProtocolError
-from ..limits import DEFAULT_LIMITS, Limits
+from ..limits import DEFAULT_LIMITS, SEQ_MAX, VALUE_MAX, Limits
 from ..messages import Frame
 from . import events, points
 from .wire import VERSION, Data, Map, kind_of, only_keys, open_map, pack, wrong
@@ -28,12 +29,29 @@ def decode_frame(data: Data, limits: Limits = DEFAULT_LIMITS) -> Frame:
     >>> frame.features, frame.x.tolist(), frame.id
     (('a', 'b'), [[1.0, 2.5], [nan, 4.0]], (None, 'second'))
     """
+    if type(data) is bytes and (frame := _plain_points(data, limits)) is not None:
+        return frame
     message = open_map(data, limits)
     if kind_of(message, KINDS) == "points":
         only_keys(message, points.KEYS)
         return points.decode_points(message, limits)
     only_keys(message, events.KEYS)
     return events.decode_events(message, limits)
+
+
+def _plain_points(data: bytes, limits: Limits) -> Frame | None:
+    """The rows of a `points` message of which all are good; None where the message has to be looked at."""
+    if len(data) > limits.frame_bytes:
+        return None
+    found = read_points(
+        data, limits.rows, limits.features, limits.cells, limits.string, SEQ_MAX, VALUE_MAX
+    )
+    if found is None:
+        return None
+    source, seq, x, t, w, features = found
+    if features is not None and len(set(features)) < len(features):
+        return None
+    return Frame(x, len(x), source, seq, features, t, w)
 
 
 def decode_rows(message: Map, limits: Limits) -> Frame:

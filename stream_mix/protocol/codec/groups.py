@@ -12,11 +12,12 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from ...mixture.kernels import columns
 from ..messages import F4, F8, I8, Frame
 from .answers import as_bin
 from .wire import VERSION
 
-_F4, _I8 = np.dtype("<f4"), np.dtype("<i8")
+_F8, _F4, _I8 = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
 
 
 def encode_assignments(
@@ -36,24 +37,41 @@ def encode_assignments(
     Frame i has rows bounds[i] to bounds[i + 1] of the group, whose first row is row `offset` of the stream,
     and was judged by generation generations[i]; label, log_density and outlier are (n,), p is (n, k).
     """
-    labels, densities, outliers = as_bin(label, _I8), as_bin(log_density), as_bin(outlier, _F4)
-    shares = None if p is None else as_bin(p, _F4)
-    wide = 4 * len(components)
+    together = columns(label, p, log_density, outlier)
+    if together is None:
+        together = _Columns(label, p, log_density, outlier)
     packed = msgpack.Packer().pack
     body: dict[str, Any] = {"kind": "assignment", "v": VERSION, "model": model}
+    fields = len(body) + 9 + (p is not None)
     for i, frame in enumerate(frames):
         first, last = bounds[i], bounds[i + 1]
-        message = {
+        head = packed({
             **body, "source": frame.source, "seq": frame.seq, "offset": offset + first,
             "n": last - first, "generation": generations[i], "components": components,
-            "label": labels[8 * first : 8 * last],
-        }  # fmt: skip
-        if shares is not None:
-            message["p"] = shares[wide * first : wide * last]
-        message["log_density"] = densities[8 * first : 8 * last]
-        message["outlier"] = outliers[4 * first : 4 * last]
+        })  # fmt: skip
+        rest: dict[str, Any] = {}
         if frame.id is not None:
-            message["id"] = frame.id
+            rest["id"] = frame.id
         if frame.refused:
-            message["refused"] = tuple(row for row, _, _ in frame.refused)
-        yield packed(message)
+            rest["refused"] = tuple(row for row, _, _ in frame.refused)
+        # A map of up to 15 keys begins with one byte that counts them.
+        head = bytes((0x80 | fields + len(rest),)) + head[1:]
+        yield together.message(head, first, last, packed(rest)[1:])
+
+
+class _Columns:
+    """`kernels.columns` in Python."""
+
+    def __init__(self, label: I8, p: F4 | None, log_density: F8, outlier: F4) -> None:
+        wide = 0 if p is None else 4 * p.shape[1]
+        found = (
+            ("label", label, _I8, 8), ("p", p, _F4, wide), ("log_density", log_density, _F8, 8),
+            ("outlier", outlier, _F4, 4),
+        )  # fmt: skip
+        self._columns = [(name, as_bin(a, dtype), width) for name, a, dtype, width in found if a is not None]
+
+    def message(self, head: bytes, first: int, last: int, tail: bytes) -> bytes:
+        """`head`, the columns of rows first <= i < last, and `tail`."""
+        columns = {name: data[width * first : width * last] for name, data, width in self._columns}
+        packed: bytes = msgpack.packb(columns)
+        return b"".join((head, packed[1:], tail))

@@ -41,9 +41,9 @@ struct FoldKernels {
     bool (*estimate)(Family, const Prior&, const Record&, const Estimate&, double* precision);
     // record = fade(record, factor) + the moments of the sums of a batch about `centre` (Moments.fade and add).
     void (*absorb)(Second, const Record&, const Sums&, const double* centre, double factor);
-    // Outlier scores of rows from their log densities (em.outlier).
+    // Outlier scores of rows from their log densities (em.outlier); `room` has k doubles.
     void (*outliers)(std::int64_t k, std::int64_t d, const double* weights, const double* peak, std::int64_t n,
-                     const double* log_density, double* out);
+                     const double* log_density, double* room, double* out);
 };
 
 namespace baseline {

@@ -126,15 +126,34 @@ void absorb(Second second, const Record& r, const Sums& sums, const double* cent
         }
 }
 
+// Peaks further apart than this have no power of e in common; nor has a row further down than FAR.
+constexpr double APART = 300.0;
+
 void outliers(std::int64_t k, std::int64_t d, const double* weights, const double* peak, std::int64_t n,
-              const double* log_density, double* out) {
+              const double* log_density, double* room, double* out) {
+    const Degrees degrees(d);
+    double top = peak[0], low = peak[0];
+    for (std::int64_t c = 1; c < k; ++c) {
+        top = peak[c] > top ? peak[c] : top;
+        low = smaller(low, peak[c]);
+    }
+    const bool near = top - low <= APART;
+    // e^-(peak - density) is e^-(top - density) times this.
+    for (std::int64_t c = 0; near && c < k; ++c) room[c] = exp_within(splat(top - peak[c]))[0];
     for (std::int64_t first = 0; first < n; first += W) {
         double density[W] = {}, chance[W];
         const int count = n - first < W ? static_cast<int>(n - first) : W;
         for (int i = 0; i < count; ++i) density[i] = log_density[first + i];
+        for (int i = count; i < W; ++i) density[i] = top;
+        const vec seen = load(density), fall = max(top - seen, vec{});
+        const bool shared = near && !bits_of(fall > splat(FAR));
+        const vec decay = shared ? exp_within(-fall) : vec{};
         vec total{};
-        for (std::int64_t c = 0; c < k; ++c)
-            total += weights[c] * chi_square(max(peak[c] - load(density), vec{}), d);
+        for (std::int64_t c = 0; c < k; ++c) {
+            const vec y = min(max(peak[c] - seen, vec{}), splat(FAR));
+            const vec own = shared ? min(decay * room[c], splat(1.0)) : exp_within(-y);
+            total += weights[c] * chi_square(y, own, degrees);
+        }
         store(chance, min(total, splat(1.0)));
         for (int i = 0; i < count; ++i) out[first + i] = chance[i];
     }

@@ -114,7 +114,8 @@ bool Folder::estimate(const Folded& folded) {
 void Folder::finish(std::int64_t n, const Said& said) {
     double* log_density = said.answers.log_density;
     if (said.outlier)
-        isa_.fold->outliers(mixture_.k, mixture_.d, estimate_.weights, estimate_.peak, n, log_density, said.outlier);
+        isa_.fold->outliers(mixture_.k, mixture_.d, estimate_.weights, estimate_.peak, n, log_density, estimate_.room,
+                             said.outlier);
     for (std::int64_t i = 0; log_density && i < n; ++i) log_density[i] -= log_scale_;
 }
 

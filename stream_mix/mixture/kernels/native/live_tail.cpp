@@ -8,6 +8,7 @@ namespace stream_mix::STREAM_MIX_ISA {
 double tail(const Live& s) {
     if (s.n == 0) return 0.0;
     const double share = s.prior_weight / static_cast<double>(s.k);
+    const Degrees degrees(s.n);
     double total = s.prior_weight;
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) total += fold_up(load(s.mass + first));
     vec chance{};
@@ -15,8 +16,8 @@ double tail(const Live& s) {
         const ivec there = real(s, Lanes(first));
         vec weight = max((load(s.mass + first) + share) / total, splat(TINY));
         if (s.family == Family::kmeans) weight = splat(1.0 / static_cast<double>(s.k));
-        const vec drop = max(load(s.peak + first) - s.log_density, splat(0.0));
-        chance += select(there, weight * chi_square(drop, s.n), splat(0.0));
+        const vec drop = min(max(load(s.peak + first) - s.log_density, splat(0.0)), splat(FAR));
+        chance += select(there, weight * chi_square(drop, exp_within(-drop), degrees), splat(0.0));
     }
     const double likelier = fold_up(chance);
     return likelier < 1.0 ? likelier : 1.0;

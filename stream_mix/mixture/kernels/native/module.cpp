@@ -7,6 +7,7 @@ void bind_live(nanobind::module_& module);
 void bind_fold(nanobind::module_& module);
 void bind_marginals(nanobind::module_& module);
 void bind_shortlist(nanobind::module_& module);
+void bind_wire(nanobind::module_& module);
 }
 
 NB_MODULE(_native, module) {
@@ -18,4 +19,5 @@ NB_MODULE(_native, module) {
     stream_mix::bind_fold(module);
     stream_mix::bind_marginals(module);
     stream_mix::bind_shortlist(module);
+    stream_mix::bind_wire(module);
 }

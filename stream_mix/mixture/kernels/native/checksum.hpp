@@ -1,0 +1,11 @@
+// CRC-32 as zlib has it: the reflected polynomial 0xEDB88320, begun and ended with all bits turned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stream_mix {
+
+std::uint32_t crc32(const unsigned char* data, std::size_t size);
+
+}  // namespace stream_mix
