@@ -75,12 +75,12 @@ FAMILY = Family(
     name="missing",
     title="Missing values: log density of held-back rows against filling in means",
     notes=(
-        "A fifth of the shuffled rows is held back; of each the density of what was observed is taken. gain:",
-        "nats a row above the same learner on rows whose holes were filled with means. scikit-learn refuses",
-        "holes, so it gets filled rows and, through from_sklearn, answers for rows with holes; where",
-        "features are nearly always 0 (hours of rain and snow in beijing_pm25) its least variance, not the",
-        "means, makes its density. more: with a fifth of all values taken out besides. holes: share of values that are",
-        "missing; penguins has none but two empty rows.",
+        "A fifth of the shuffled rows is held back; of each the density of what was observed is taken.",
+        "gain: nats a row above the same learner on rows whose holes were filled with means. scikit-learn",
+        "refuses holes, so it gets filled rows and, through from_sklearn, answers for rows with holes;",
+        "where features are nearly always 0 (hours of rain and snow in beijing_pm25) its least variance,",
+        "not the means, makes its density. more: with a fifth of all values taken out besides. holes:",
+        "share of values that are missing; penguins has none but two empty rows.",
     ),
     columns=(
         ("holes", "holes"), ("seeds", "seeds"), ("log_density", "log density"), ("value", "gain"),
