@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import os
 import re
@@ -12,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,64 +30,6 @@ def python(*arguments: object) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two sets: three clusters far apart, with noise and a missing cell, and rows without labels."""
-    rng = np.random.default_rng(0)
-    label = rng.integers(1, 4, 900)
-    x = 1000.0 + 50.0 * label[:, None] * [1.0, -1.0] + rng.normal(size=(900, 2))
-    label[:9] = 0
-    with gzip.open(tmp_path / "three.csv.gz", "wt", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["a", "b", "label"])
-        writer.writerows([*row, c] for row, c in zip(x.tolist(), label.tolist(), strict=True))
-        writer.writerow(["", 1.0, 1])
-    with (tmp_path / "plain.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["a", "b"], *x[:300].tolist()])
-    entry = {"name": "three", "labels": ["label"], "time": None, "k": 3, "note": "0 = noise class if present"}
-    (tmp_path / "manifest.json").write_text(json.dumps([entry]))
-    return tmp_path
-
-
-def test_quality_reads_a_folder_and_compares(folder: Path) -> None:
-    done = run("_quality", folder, "--quick", "--seeds", 1, "--json", "--markdown", folder / "table.md")
-    assert done.returncode == 0, done.stderr
-    records = json.loads(done.stdout)["one-pass"]["records"]
-    learners = {record["learner"]: record for record in records if record["set"] == "three"}
-    assert {"stream_mix kmeans", "stream_mix full", "River KMeans"} <= set(learners)
-    full = learners["stream_mix full"]
-    assert (full["n"], full["d"], full["k"], full["ci_median"]) == (900, 2, 3, 0)
-    assert full["ari"] > 0.999
-    # Three round Gaussians of spread 1 and equal size, in the data's units: -log 3 - log 2 pi - 1.
-    assert full["log_density"] == pytest.approx(-3.94, abs=0.15)
-    assert all(record["ari"] is None for record in records if record["set"] == "plain")
-    assert "| three |" in (folder / "table.md").read_text()
-
-
-def test_quality_says_what_is_missing(folder: Path) -> None:
-    for arguments, said in (
-        ((folder / "nowhere",), "no such folder"),
-        ((folder, "--sets", "four"), "no four.csv or four.csv.gz there, sets: plain, three"),
-    ):
-        done = run("_quality", *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("scripts/quality: ")
-        assert said in done.stderr
-        assert done.stderr.count("\n") == 1
-
-
-def test_made_sets_are_alike_at_each_call_and_scaled() -> None:
-    code = (
-        "from _quality.datasets import RECIPES, make; import numpy as np\n"
-        "for name in RECIPES:\n"
-        "    (one,), (two,) = make((name,)), make((name,))\n"
-        "    assert np.array_equal(one.x, two.x) and abs(np.square(one.x).mean() - 1) < 1e-9, name\n"
-        "    assert len(set(one.label)) == one.k, name"
-    )
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
 
 
 def test_bench_measures_both_sides_and_judges() -> None:

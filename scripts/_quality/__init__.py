@@ -1,1 +1,1 @@
-"""What `scripts/quality` runs. A row family is a module with a `FAMILY` (see `family`) in in `__main__`."""
+"""What `scripts/quality` runs: a row family is a module with a `FAMILY`, listed in `__main__`."""

@@ -4,96 +4,115 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from _bench import table
+from . import (
+    anomalies,
+    calibration,
+    centres,
+    drift,
+    likelihood,
+    missing,
+    optima,
+    published,
+    report,
+    scales,
+    speed,
+    squared_error,
+    unknown_k,
+)
+from .datasets import DataError
+from .family import Family, Options, missed
+from .source import Source
+from .work import crew
 
-from . import datasets, one_pass
-from .datasets import ALSO, JUDGED, DataError, DataSet
-from .family import Family, Options, Result
-
-FAMILIES = (one_pass.FAMILY,)
+FAMILIES = {
+    family.name: family
+    for family in (
+        centres.FAMILY, centres.IN_ORDER, likelihood.FAMILY, optima.FAMILY, squared_error.FAMILY,
+        published.FAMILY, drift.FAMILY, anomalies.FAMILY, unknown_k.FAMILY, calibration.FAMILY,
+        missing.FAMILY, scales.FAMILY, speed.FAMILY,
+    )
+}  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "scripts/quality", description="Clustering after one pass, beside scikit-learn and River."
+        "scripts/quality", description="How well is a stream learned? Beside scikit-learn and River, judged."
     )
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="FOLDER",
         help="data sets, NAME.csv or NAME.csv.gz with a header and a column `label` (default: shared/data"
         " beside the checkout, else sets made here)",
     )  # fmt: skip
-    parser.add_argument("--sets", metavar="A,B,...", help="only these, by name")
+    parser.add_argument("--only", metavar="NAME,...", help=f"only these families: {', '.join(FAMILIES)}")
+    parser.add_argument("--sets", metavar="A,B,...", help="only these data sets, by name")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="orders and starts to try (default 5; quick: 2)"
+        "--seeds", type=int, metavar="N", help="orders and starts to try (default up to 20; quick: 2)"
     )
-    parser.add_argument("--quick", action="store_true", help="two seeds, fewer sets, no slow peers: a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="two seeds, fewer rows and sets, no slow peers: two minutes"
+    )
+    parser.add_argument("--ours", action="store_true", help="no peers but those that a figure is made of")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes beside each other (default 2)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="also write the tables to this file")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="OUT", help="also write tables to this file, with plots beside it"
+    )
     arguments = parser.parse_args()
-    if arguments.seeds is not None and arguments.seeds < 1:
-        parser.error(f"--seeds: {arguments.seeds} is too few, expected at least 1")
+    for name in ("seeds", "jobs"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name}: {value} is too few, expected at least 1")
+    arguments.families = _split(arguments.only) or tuple(FAMILIES)
+    for name in arguments.families:
+        if name not in FAMILIES:
+            parser.error(f"--only: no family {name!r}, expected some of {', '.join(FAMILIES)}")
     return arguments
 
 
-def _sets(arguments: argparse.Namespace) -> tuple[str, Iterator[DataSet]]:
-    """Where the data comes from, in words, and the data."""
-    folder = arguments.folder or (SHARED if SHARED.is_dir() else None)
-    chosen = tuple(name.strip() for name in arguments.sets.split(",")) if arguments.sets else None
-    if folder is None:
-        usual = tuple(datasets.RECIPES) + (() if arguments.quick else tuple(datasets.SHIPPED))
-        return "sets made here, and sets that River and scikit-learn ship", datasets.make(chosen or usual)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    there = datasets.sets_in(folder)
-    known = tuple(name for name in (JUDGED if arguments.quick else JUDGED + ALSO) if name in there)
-    return str(folder), datasets.load(folder, chosen or known or tuple(there))
+def _split(words: str | None) -> tuple[str, ...] | None:
+    return tuple(word.strip() for word in words.split(",")) if words else None
 
 
-def _tables(family: Family, result: Result) -> tuple[list[str], list[list[object]]]:
-    """Heading and rows of the table."""
-    header = [heading for _, heading in family.columns]
-    return header, [[record[key] for key, _ in family.columns] for record in result.records]
+def _head(family: Family, source: Source, options: Options) -> list[str]:
+    """What stands above a table."""
+    quick = "; quick: fewer seeds, rows, sets and peers" if options.quick else ""
+    return [f"data: {source.words}{quick}", *family.notes]
 
 
 def main() -> int:
     arguments = _arguments()
-    seeds = arguments.seeds or (2 if arguments.quick else 5)
+    folder = arguments.folder or (SHARED if SHARED.is_dir() else None)
+    source = Source(folder, _split(arguments.sets)).checked()
     tty = sys.stderr.isatty()
     say = (lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr)) if tty else lambda line: None
-    options = Options(seeds, arguments.quick, say)
-    written: list[str] = []
-    missed: list[str] = []
-    report: dict[str, object] = {}
-    for family in FAMILIES:
-        source, sets = _sets(arguments)
-        result = family.run(sets, options)
-        if tty:
-            print("\r\x1b[K", end="", file=sys.stderr)
-        header, rows = _tables(family, result)
-        head = [family.title, f"data: {source}; {seeds} seed{'s' * (seeds > 1)}", *family.notes]
-        missed += result.missed
-        report[family.name] = {
-            "source": source, "seeds": seeds, "records": result.records, "missed": result.missed
-        }  # fmt: skip
-        if not arguments.json:
-            print("\n".join(head), table.text(header, rows), sep="\n\n", end="\n\n")
-        written.append(
-            "\n\n".join((f"## {head[0]}", "\n".join(head[1:]), table.markdown(header, rows))) + "\n"
-        )
+    parts: list[report.Shown] = []
+    lines: list[str] = []
+    with crew(arguments.jobs or min(2, os.cpu_count() or 1), say) as workers:
+        options = Options(arguments.seeds, arguments.quick, arguments.ours, workers)
+        for family in (FAMILIES[name] for name in arguments.families):
+            records = family.run(source, options)
+            say("")
+            parts.append((family, _head(family, source, options), records))
+            lines += [f"MISSED {family.name}: {missed(row)}" for row in records if row["met"] is False]
+            if not arguments.json:
+                print(report.text(parts[-1]), flush=True)
     if arguments.markdown:
-        arguments.markdown.write_text("\n".join(written), encoding="utf-8")
+        report.write_markdown(arguments.markdown, parts, lines or ["nothing"])
     if arguments.json:
-        print(json.dumps(report))
+        found = {
+            family.name: {"source": source.words, "records": [*records]} for family, _, records in parts
+        }
+        print(json.dumps({"families": found, "missed": lines}))
     else:
-        print("\n".join(f"MISSED {line}" for line in missed) or "all figures met")
-    return 1 if missed else 0
+        print("\n".join(lines) or "all figures met")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,34 +1,64 @@
-"""Our learners: the rows once, in batches, as a stream brings them."""
+"""Our learners through their public doors, with their defaults: k or the family, and a seed, are given."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from stream_mix.mixture import Model, Rows, Spec, flush, learn, parameters, posterior
+from stream_mix import river
+from stream_mix.sklearn import GaussianMixture, KMeans
 
 from .learner import CHUNK, Fit, Learner
 
+PLAIN = {"half_life": None}
+"""The arguments that make a mixture the plain learner: k, family and memory as given, for ever."""
 
-def one_pass(family: str, x: np.ndarray, k: int, seed: int) -> Model:
-    """The model after the rows x (n, d) went by once."""
-    model = Model.new(Spec(n_components=k, family=family, random_state=seed), x.shape[1])
+
+class NotBuilt(Exception):
+    """What a row asks for does not exist in this version."""
+
+
+def mixture(k: int, seed: int, **more: Any) -> GaussianMixture:
+    """The mixture of the scikit-learn door."""
+    return GaussianMixture(n_components=k, random_state=seed, **more)
+
+
+def one_pass(model: Any, x: np.ndarray) -> Any:
+    """The model after the rows x (n, d) went by once, in batches, as a stream brings them."""
     for start in range(0, len(x), CHUNK):
-        model, _ = learn(model, Rows.of(x[start : start + CHUNK]))
-    return flush(model)[0]
+        model.partial_fit(x[start : start + CHUNK])
+    return model
 
 
-def _fit(family: str, x: np.ndarray, k: int, seed: int) -> Fit:
-    model = one_pass(family, x, k, seed)
-    density = None if family == "kmeans" else lambda rows: posterior(model, rows).log_density
-    return Fit(parameters(model).means, lambda rows: posterior(model, rows).label, density)
+def unknown_k(x: np.ndarray, seed: int) -> int:
+    """How many components are found after one pass when none is told; raises NotBuilt."""
+    try:
+        model = one_pass(GaussianMixture(n_components="auto", random_state=seed), x)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise NotBuilt(f"n_components='auto' is not built: {error}") from None
+    return len(model.weights_)
 
 
-def _learner(family: str, name: str) -> Learner:
-    return Learner(name, "1", lambda x, k, seed: _fit(family, x, k, seed), ours=True, judged=family != "diag")
+def _kmeans(x: np.ndarray, k: int, seed: int) -> Fit:
+    model = one_pass(KMeans(n_clusters=k, random_state=seed), x)
+    return Fit(model.cluster_centers_, model.predict)
 
 
-LEARNERS = (
-    _learner("kmeans", "stream_mix kmeans"),
-    _learner("full", "stream_mix full"),
-    _learner("diag", "stream_mix diag"),
-)
+def _mixture(x: np.ndarray, k: int, seed: int) -> Fit:
+    model = one_pass(mixture(k, seed), x)
+    return Fit(model.means_, model.predict, model.score_samples)
+
+
+KMEANS = Learner("stream_mix KMeans", "1", _kmeans, ours=True)
+MIXTURE = Learner("stream_mix GaussianMixture", "1", _mixture, ours=True)
+
+
+def clusterer(k: int, seed: int) -> river.GaussianMixture:
+    """The mixture of the River door: it learns row by row."""
+    return river.GaussianMixture(k, seed=seed)
+
+
+def scorer(k: int, seed: int, **more: Any) -> river.GaussianMixtureScorer:
+    """The same as an anomaly detector."""
+    return river.GaussianMixtureScorer(k, seed=seed, **more)
