@@ -121,10 +121,11 @@ void score(Holes& h) {
 
 double tail(const Holes& h, double log_density) {
     if (h.n == 0) return 0.0;
+    const Degrees degrees(h.n);
     vec chance{};
     for (std::int64_t at = 0; at < h.lanes; at += W) {
-        const vec drop = max(load(h.peak + at) - log_density, splat(0.0));
-        chance += exp(load(h.log_weight + at)) * chi_square(drop, h.n);
+        const vec drop = min(max(load(h.peak + at) - log_density, splat(0.0)), splat(FAR));
+        chance += exp(load(h.log_weight + at)) * chi_square(drop, exp_within(-drop), degrees);
     }
     const double likelier = fold_up(chance);
     return likelier < 1.0 ? likelier : 1.0;
