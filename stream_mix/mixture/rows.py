@@ -99,8 +99,10 @@ class Rows:
 
 def checked(x: ArrayLike) -> Array:
     """Rows x (n, d) of float64, as `Rows.of` takes them and refuses them."""
-    as_it_is = type(x) is np.ndarray and x.dtype == np.float64 and x.flags.aligned
-    values: Array = x if as_it_is else np.require(x, np.float64, "A")
+    if type(x) is np.ndarray and x.dtype == np.float64 and x.flags.aligned:
+        values: Array = x
+    else:
+        values = np.require(x, np.float64, "A")
     if values.ndim != 2:
         raise ValueError(f"rows: x has {values.ndim} dimensions, expected 2 (rows, features)")
     if (i := first_beyond(values, LARGEST)) >= 0:
