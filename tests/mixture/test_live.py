@@ -97,6 +97,33 @@ def test_covariances_of_any_width(isa: str, family: str, d: int) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("family", ["full", "tied"])
+@given(
+    memory=st.sampled_from(MEMORIES),
+    hard=st.booleans(),
+    d=st.integers(2, 9),
+    k=st.sampled_from([1, 3, 8, 9]),
+    missing=st.sampled_from([0.2, 0.5, 0.9]),
+    seed=st.integers(0, 10_000),
+)
+@settings(max_examples=10)
+def test_what_a_row_lacks_counts_as_far_as_it_is_known(
+    isa: str, family: str, memory: Memory, hard: bool, d: int, k: int, missing: float, seed: int
+) -> None:
+    rows = stream(90, d, min(k, 4), seed, missing, True)
+    model = begun(family, memory, np.nan_to_num(rows.x[:40, : d - 1]), k, assignment="hard" if hard else None)
+    store = tuple(bucket.grown(d) for bucket in model.store)
+    late = replace(model, d=d, store=store, pending=Rows.none(d))
+    with reference():
+        expected, _ = learn(late, rows[40:])
+    found, left = on(isa, late, rows[40:])
+    assert left <= 1, "only where the last feature has its first value"
+    assert (expected.known[:, : d - 1] == 1.0).all()
+    assert (expected.known[:, d - 1] < 1.0).all()
+    assert_like(found, expected, 1e-9)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("family", ALL_FAMILIES)
 def test_components_without_rows_and_features_that_come_late(isa: str, family: str) -> None:
     x = np.full((60, 3), np.nan)

@@ -38,8 +38,8 @@ public:
     }
 
     // Takes a row in the data's units, NaN for missing, as the row in hand. False where this is not to be done here: a
-    // value beyond all bounds; while learning also a row without any value, one with a value missing where covariances
-    // have correlations, and a value of a feature that the basis has not seen.
+    // value beyond all bounds; while learning also a row without any value, and a value of a feature that the basis has
+    // not seen.
     bool take(const double* x, bool learning);
 
     // Scores the row in hand: false where it could not be done. Then `probabilities` (8-lane groups), `label`,
