@@ -114,14 +114,16 @@ def folder_of(spec: Spec, d: int) -> Any:
         folder = None
         if spec.family_value.compiled and 0 < d <= _TAIL_FEATURES:
             choices = spec.family, spec.hard, spec.memory, spec.prior
-            folder = _folder(*choices, spec.batch_size, spec.n_components, d)
+            folder = _folder(*choices, spec.batch_size, spec.watch, spec.n_components, d)
         kept = _KEPT[id(spec), d] = (spec, folder)
     return kept[1]
 
 
 # What a model was seeded with is not among the choices: models of one kind share a twin.
 @lru_cache(maxsize=_MOST_KEPT)
-def _folder(family: str, hard: bool, memory: Memory, prior: Prior, batch_size: int, k: int, d: int) -> Any:
+def _folder(
+    family: str, hard: bool, memory: Memory, prior: Prior, batch_size: int, watch: bool, k: int, d: int
+) -> Any:
     # Judging asks nothing of the memory: a window's moments are judged like any others.
     name, half_life = one_bucket(memory) or ("forever", 1.0)
     return chosen().folder(
@@ -131,6 +133,7 @@ def _folder(family: str, hard: bool, memory: Memory, prior: Prior, batch_size: i
         half_life=half_life,
         prior=(prior.weight, prior.covariance, prior.correlation, prior.reg_covar),
         batch_size=batch_size,
+        watch=watch,
         k=k,
         d=d,
     )

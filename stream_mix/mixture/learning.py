@@ -197,6 +197,8 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:
     """The running sums with the log densities (n,) that rows had before learning; and what they add."""
+    if not model.spec.watch:
+        return model.evidence, 0.0
     gained = float(rows.w @ data_log_density(model.basis, z, log_density))
     fade = 2.0 ** (-len(rows) / EVIDENCE_HALF_LIFE)
     return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained

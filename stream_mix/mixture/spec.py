@@ -22,6 +22,7 @@ class Spec:
         batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups
             changes nothing.
         random_state: seed of every random choice.
+        watch: whether the running log-likelihood is kept. Without it hard assignment needs no exponentials.
 
     >>> Spec(n_components=3, family="round")
     Traceback (most recent call last):
@@ -35,6 +36,7 @@ class Spec:
     prior: Prior = field(default_factory=Prior)
     batch_size: int = 256
     random_state: int = 0
+    watch: bool = True
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -88,6 +88,8 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         "prior": asdict(spec.prior),
         "batch_size": spec.batch_size,
         "random_state": spec.random_state,
+        # Where it is as it always was the state is, too.
+        **({} if spec.watch else {"watch": False}),
     }
 
 
@@ -96,7 +98,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
     values = dict(state["memory"])
     memory: Memory = _MEMORIES[values.pop("kind")](**values)
     rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
-    return Spec(memory=memory, prior=Prior(**state["prior"]), **rest)
+    return Spec(memory=memory, prior=Prior(**state["prior"]), watch=state.get("watch", True), **rest)
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

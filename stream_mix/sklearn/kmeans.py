@@ -81,6 +81,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
             memory=inputs.memory(self.half_life, self.time_half_life, self.window),
             batch_size=inputs.integer("batch_size", self.batch_size, 1),
             random_state=random_state,
+            watch=False,
         )
 
     def _too_few(self, n: int, k: int) -> str:

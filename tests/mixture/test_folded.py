@@ -220,3 +220,43 @@ def test_threads_share_a_twin_and_answer_as_if_alone() -> None:
     expected = [work(part) for part in parts]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, parts)) == expected
+
+
+@pytest.mark.parametrize("instruction_set", COMPILED, indirect=True)
+@pytest.mark.parametrize("jump", [0.0, 0.1, 1.0, 1e3])
+@pytest.mark.parametrize(("d", "k"), [(1, 2), (2, 5), (9, 16)])
+def test_labels_followed_through_a_batch_are_those_under_the_centres_after_it(
+    jump: float, d: int, k: int
+) -> None:
+    """Most labels after a batch are told from those before it: each must be of a nearest centre all the
+    same, however far the centres went."""
+    rng = np.random.default_rng(3)
+    centres = 2.0 * rng.normal(size=(k, d))
+    draw = lambda n: centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))  # noqa: E731  # draws anew
+    kind = replace(spec("kmeans", batch_size=300, memory=HalfLife(600.0)), n_components=k, watch=False)
+    model, _ = learn(Model.new(kind, d), Rows.of(draw(kind.start_rows(d) // 300 * 300 + 300)))
+    for _ in range(12):
+        centres = centres + jump * rng.normal(size=d)
+        x = draw(300)
+        model, taken, labels = learn_whole(model, x, label=True)
+        assert taken == 300
+        if labels is None:  # the basis moved, and its labels with it
+            continue
+        squared = np.square(model.basis.forward(x)[:, None] - model.moments.mean).sum(axis=2)
+        assert (squared[np.arange(300), labels] <= squared.min(axis=1) * (1 + 1e-9) + 1e-12).all()
+
+
+def test_what_is_not_watched_is_not_computed_and_changes_nothing_else() -> None:
+    """Without a running log-likelihood the moments are the same, by compiled code and by Python."""
+    watched, rows = settled("kmeans", HalfLife(300.0))
+    blind = replace(watched, spec=replace(watched.spec, watch=False))
+    with_it, done = learn(watched, rows)
+    without, silent = learn(blind, rows)
+    assert silent.log_likelihood == 0.0 and without.evidence == blind.evidence != with_it.evidence
+    assert done.log_likelihood < 0.0
+    for name in ARRAYS:
+        assert np.array_equal(getattr(without.moments, name), getattr(with_it.moments, name)), name
+    with mock.patch.object(compiled_batches, "run_of", lambda *_, **__: None):
+        slow, _ = learn(blind, rows)
+    alike(without, slow)
+    assert from_state(to_state(without)).spec == without.spec

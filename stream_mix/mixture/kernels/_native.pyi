@@ -91,6 +91,7 @@ class Folder:
         half_life: float,
         prior: tuple[float, float, float, float],
         batch_size: int,
+        watch: bool,
         k: int,
         d: int,
     ) -> None: ...

@@ -35,11 +35,11 @@ struct Guarded {
 };
 
 std::unique_ptr<Guarded> make(const std::string& isa, const std::string& family, bool hard, const std::string& memory,
-                              double half_life, std::array<double, 4> prior, std::int64_t batch_size, std::int64_t k,
-                              std::int64_t d) {
+                              double half_life, std::array<double, 4> prior, std::int64_t batch_size, bool watch,
+                              std::int64_t k, std::int64_t d) {
     if (k < 1 || d < 1 || batch_size < 1) refuse("folder: k, d and batch_size are expected to be >= 1");
     const Choices choices{family_of(family), hard, memory_of(memory, half_life), half_life,
-                          {prior[0], prior[1], prior[2], prior[3]}, batch_size};
+                          {prior[0], prior[1], prior[2], prior[3]}, batch_size, watch};
     return std::make_unique<Guarded>(isa_named(isa), choices, k, d);
 }
 
@@ -149,8 +149,8 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
     {
         const nb::gil_scoped_release free;
         self.with([&](Folder& own) {
-            own.learn(*folded, rows, times ? times->data() : nullptr, most, rest, telling.said(), progress, threads);
-            labelled = label && progress.rows == all && own.judge(*folded, rows, after.said(), threads);
+            labelled = own.learn(*folded, rows, times ? times->data() : nullptr, most, rest, telling.said(),
+                                 label && rows.n == all ? after.said().answers.label : nullptr, progress, threads);
         });
     }
     if (!progress.batches) return nb::none();
@@ -167,8 +167,8 @@ void bind_fold(nb::module_& module) {
     nb::class_<Folded>(module, "Folded", "Moments and their basis, as compiled code keeps them; they never change.")
         .def("moments", &moments);
     nb::class_<Guarded>(module, "Folder", "Learns batch after batch: learning._step, compiled.")
-        .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "prior"_a, "batch_size"_a, "k"_a,
-             "d"_a)
+        .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "prior"_a, "batch_size"_a, "watch"_a,
+             "k"_a, "d"_a)
         .def("folded", &folded, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a)
         .def("judge", &judge, "folded"_a, "x"_a, "p"_a, "label"_a, "log_density"_a, "outlier"_a, "threads"_a)
         .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),

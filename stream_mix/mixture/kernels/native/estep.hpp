@@ -250,13 +250,14 @@ inline void score_linear(const Mixture& m, std::int64_t features, const double* 
     }
 }
 
-// Each row's largest score (TILE,), and whose it is: the first where several are.
+// Each row's largest score (TILE,), whose it is, the first where several are, and, if asked for, the second largest.
+template <bool Second>
 inline void largest_linear(const Mixture& m, std::int64_t features, const double* packed, const Tile& tile, double* top,
-                           double* label) {
+                           double* label, double* second) {
     for (int first = 0; first < TILE; first += WIDTH) {
         const double* theta = packed;
-        vec most[VECTORS], best[VECTORS];
-        for (int v = 0; v < VECTORS; ++v) most[v] = splat(NO_SCORE), best[v] = vec{};
+        vec most[VECTORS], next[VECTORS], best[VECTORS];
+        for (int v = 0; v < VECTORS; ++v) most[v] = next[v] = splat(NO_SCORE), best[v] = vec{};
         for (std::int64_t k = 0; k < m.k; k += BLOCK) {
             vec s[BLOCK][VECTORS];
             theta = linear_block(features, theta, tile.columns + first, s);
@@ -264,6 +265,7 @@ inline void largest_linear(const Mixture& m, std::int64_t features, const double
                 const vec whose = splat(static_cast<double>(k + r));
                 for (int v = 0; v < VECTORS; ++v) {
                     best[v] = select(above(s[r][v], most[v]), whose, best[v]);
+                    if (Second) next[v] = max(min(s[r][v], most[v]), next[v]);
                     most[v] = max(s[r][v], most[v]);
                 }
             }
@@ -271,6 +273,7 @@ inline void largest_linear(const Mixture& m, std::int64_t features, const double
         for (int v = 0; v < VECTORS; ++v) {
             store(top + first + v * W, most[v]);
             store(label + first + v * W, best[v]);
+            if (Second) store(second + first + v * W, next[v]);
         }
     }
 }

@@ -31,7 +31,8 @@ Rows part(const Rows& rows, std::int64_t start, std::int64_t n) {
 Said part(const Said& said, std::int64_t start, std::int64_t k) {
     const auto from = [&](double* at, std::int64_t width) { return at ? at + start * width : nullptr; };
     const Answers& a = said.answers;
-    return {{from(a.p, k), a.label ? a.label + start : nullptr, from(a.log_density, 1), from(a.distance, 1)},
+    return {{from(a.p, k), a.label ? a.label + start : nullptr, from(a.log_density, 1), from(a.distance, 1),
+             from(a.own, 1), from(a.gap, 1)},
             from(said.outlier, 1)};
 }
 
@@ -126,13 +127,26 @@ bool Folder::judge(const Folded& folded, const Rows& rows, const Said& said, int
     return true;
 }
 
-void Folder::learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
-                   Progress& progress, int threads) {
+bool Folder::learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
+                   std::int64_t* labels, Progress& progress, int threads) {
     const std::int64_t size = choices_.batch_size, end = rest ? rows.n : rows.n / size * size;
+    // Where the density is not asked for, labels before the only batch tell most of those after it.
+    const bool followed = labels && rows.n <= size && choices_.family == Family::kmeans && choices_.hard && !choices_.watch;
+    Said all = said;
+    if (followed) {
+        own_.resize(rows.n);
+        gap_.resize(rows.n);
+        all.answers.label = labels;
+        all.answers.own = own_.data();
+        all.answers.gap = gap_.data();
+    }
     for (std::int64_t i = 0; i < end && progress.batches < most; i += size)
-        if (!batch(folded, part(rows, i, std::min(size, end - i)), t ? t + i : nullptr, part(said, i, mixture_.k),
+        if (!batch(folded, part(rows, i, std::min(size, end - i)), t ? t + i : nullptr, part(all, i, mixture_.k),
                    progress, threads))
-            return;
+            break;
+    if (!labels || progress.rows != rows.n) return false;
+    if (followed) return follow(folded, rows, labels, threads);
+    return judge(folded, rows, {{nullptr, labels}, nullptr}, threads);
 }
 
 bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress,
@@ -145,25 +159,82 @@ bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said
     double* mass = sums_.get();
     Sums sums{choices_.hard, mass, mass + padded(mixture_.k), mass + padded(mixture_.k) + mixture_.k * size.sums};
     std::fill_n(mass, padded(mixture_.k) + mixture_.k * size.sums + mixture_.d * size.row, 0.0);
+    const Said all = watched(rows, said);
+    if (!run_pass(isa_, mixture_, packed_.get(), weighted, all.answers, &sums, threads)) return false;
+    finish(rows.n, all);
+    gain(rows, all, progress);
+    isa_.fold->absorb(mixture_.second, folded.record(), sums, estimate_.centre, fade(rows.n, progress.t, now));
+    folded.changed();
+    progress.t = now;
+    progress.rows += rows.n;
+    ++progress.batches;
+    return true;
+}
+
+// What is asked of a batch: where the log-likelihood is watched, log densities in any case.
+Said Folder::watched(const Rows& rows, const Said& said) {
     Said all = said;
-    if (!all.answers.log_density) {
+    if (choices_.watch && !all.answers.log_density) {
         log_density_.resize(rows.n);
         all.answers.log_density = log_density_.data();
     }
-    if (!run_pass(isa_, mixture_, packed_.get(), weighted, all.answers, &sums, threads)) return false;
-    finish(rows.n, all);
-    const double* log_density = all.answers.log_density;
+    return all;
+}
+
+// The running log-likelihood.
+void Folder::gain(const Rows& rows, const Said& said, Progress& progress) const {
+    if (!choices_.watch) return;
+    const double* log_density = said.answers.log_density;
     const double gained = rows.w ? product(rows.w, log_density, rows.n) : total(log_density, rows.n);
     const double counted = rows.w ? total(rows.w, rows.n) : static_cast<double>(rows.n);
-    isa_.fold->absorb(mixture_.second, folded.record(), sums, estimate_.centre, fade(rows.n, progress.t, now));
-    folded.changed();
     const double left = std::exp2(-static_cast<double>(rows.n) / EVIDENCE_HALF_LIFE);
     progress.evidence[0] = left * progress.evidence[0] + gained;
     progress.evidence[1] = left * progress.evidence[1] + counted;
     progress.gained += gained;
-    progress.t = now;
-    progress.rows += rows.n;
-    ++progress.batches;
+}
+
+// Labels under these moments, from those under the means before, `own_` and `gap_`.
+//
+// A row's own centre went at most `furthest` away and every other came at most as much nearer, so that with distances
+// a < b to the two nearest it keeps its label where b - a > 2 furthest. With b^2 - a^2 = g that is g > 2 furthest
+// (a + b), and (a + b)^2 <= 2 (a^2 + b^2).
+bool Folder::follow(const Folded& folded, const Rows& rows, std::int64_t* labels, int threads) {
+    const std::int64_t k = mixture_.k, d = mixture_.d;
+    const double peak = mixture_.peak[0], over = 2.0 / mixture_.precision;
+    before_.assign(estimate_.means, estimate_.means + k * d);
+    for (std::int64_t i = 0; i < k * d; ++i) before_[i] += estimate_.centre[i % d];
+    if (!estimate(folded)) return false;
+    double furthest = 0.0;
+    for (std::int64_t c = 0; c < k; ++c) {
+        double squared = 0.0;
+        for (std::int64_t j = 0; j < d; ++j) {
+            const double moved = estimate_.means[c * d + j] + estimate_.centre[j] - before_[c * d + j];
+            squared += moved * moved;
+        }
+        furthest = std::max(furthest, squared);
+    }
+    std::vector<std::int64_t> unsure;
+    for (std::int64_t i = 0; i < rows.n; ++i) {
+        const double a = over * std::max(peak - own_[i], 0.0), g = over * gap_[i];
+        if (!(g * g > 8.0 * furthest * (a + a + g) * (1.0 + 1e-9))) unsure.push_back(i);
+    }
+    return relabel(rows, unsure, labels, threads);
+}
+
+// Labels of some of the rows by the parameters at hand.
+bool Folder::relabel(const Rows& rows, const std::vector<std::int64_t>& which, std::int64_t* labels, int threads) {
+    const std::int64_t n = static_cast<std::int64_t>(which.size()), d = mixture_.d;
+    if (4 * n > rows.n) return run_pass(isa_, mixture_, packed_.get(), rows, {nullptr, labels}, nullptr, threads);
+    std::vector<double> x(n * d);
+    for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t j = 0; j < d; ++j) {
+            const std::ptrdiff_t at = which[i] * rows.row_stride + j * rows.column_stride;
+            x[i * d + j] = rows.single ? static_cast<const float*>(rows.x)[at] : static_cast<const double*>(rows.x)[at];
+        }
+    std::vector<std::int64_t> found(n);
+    const Rows some{x.data(), false, n, d, 1, nullptr};
+    if (!run_pass(isa_, mixture_, packed_.get(), some, {nullptr, found.data()}, nullptr, threads)) return false;
+    for (std::int64_t i = 0; i < n; ++i) labels[which[i]] = found[i];
     return true;
 }
 

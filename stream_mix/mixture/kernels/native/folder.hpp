@@ -18,6 +18,7 @@ struct Choices {
     double half_life;  // rows or seconds
     Prior prior;
     std::int64_t batch_size;
+    bool watch;  // whether the running log-likelihood is kept
 };
 
 // What does, beside the moments.
@@ -40,9 +41,10 @@ class Folder {
 
     // Learns the rows batch by batch, `most` batches at the most, until one needs what only the Python fold can do:
     // a value is missing, or the parameters are out of the ordinary. With `rest` the last batch may be a shorter
-    // one; else it waits. `t` is (n,) or null.
-    void learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
-               Progress& progress, int threads);
+    // one; else it waits. `t` is (n,) or null. `labels`, (n,) or null, is for the likeliest component of each row
+    // after all were learned: true where it was filled.
+    bool learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
+               std::int64_t* labels, Progress& progress, int threads);
 
     // What the mixture of these moments says of rows, as `learn` says it of a batch before it learns. False where
     // a value is missing or the parameters are out of the ordinary.
@@ -57,6 +59,10 @@ class Folder {
     bool estimate(const Folded& folded);
     void finish(std::int64_t n, const Said& said);
     bool batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress, int threads);
+    Said watched(const Rows& rows, const Said& said);
+    void gain(const Rows& rows, const Said& said, Progress& progress) const;
+    bool follow(const Folded& folded, const Rows& rows, std::int64_t* labels, int threads);
+    bool relabel(const Rows& rows, const std::vector<std::int64_t>& which, std::int64_t* labels, int threads);
     const double* weights(const Rows& rows, const double* t, double now);
     double fade(std::int64_t n, double before, double now) const;
 
@@ -65,7 +71,8 @@ class Folder {
     Mixture mixture_;
     Estimate estimate_;
     std::vector<double> weights_;
-    std::vector<double> log_density_;
+    std::vector<double> log_density_, own_, gap_;
+    std::vector<double> before_;  // means before the last batch, where labels are followed
     double log_scale_ = 0.0;     // sum of the logarithms of the scales
     std::uint64_t version_ = 0;  // of the moments whose parameters these are; 0: none
     Buffer numbers_, packed_, sums_, inverse_scale_;

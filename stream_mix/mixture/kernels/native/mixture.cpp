@@ -8,9 +8,9 @@ namespace stream_mix {
 namespace {
 
 // Rows below which a group of their own is not worth its sums, and the most groups there are.
-constexpr std::int64_t GROUP_ROWS = 1024, MOST_GROUPS = 16;
+constexpr std::int64_t GROUP_ROWS = 512, MOST_GROUPS = 16;
 // Multiplications and additions below which a second thread costs more than it brings.
-constexpr double THREAD_WORK = 4e6;
+constexpr double THREAD_WORK = 2e6;
 
 double work_per_row(const Mixture& m) {
     const double d = static_cast<double>(m.d);
@@ -33,7 +33,7 @@ bool in_parts(const Isa& isa, const Mixture& mixture, const double* packed, cons
     std::atomic<bool> complete{true};
     in_groups(groups, threads, [&](std::int64_t group) {
         if (!complete) return;
-        Buffer workspace(size.workspace);
+        const Buffer workspace = Buffer::room(size.workspace);
         double* part = parts.get() + (sums ? group * each : 0);
         const Sums own{sums && sums->hard, part, part + padded(k), part + padded(k) + k * size.sums};
         if (!isa.pass(mixture, packed, rows, std::min(rows.n, group * length), std::min(rows.n, (group + 1) * length),
@@ -57,7 +57,7 @@ bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, cons
     const std::int64_t groups = std::clamp<std::int64_t>(rows.n / GROUP_ROWS, 1, MOST_GROUPS);
     if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
     if (groups > 1) return in_parts(isa, mixture, packed, rows, answers, sums, groups, threads);
-    Buffer workspace(Layout(mixture).workspace);
+    const Buffer workspace = Buffer::room(Layout(mixture).workspace);
     return isa.pass(mixture, packed, rows, 0, rows.n, answers, sums, workspace.get());
 }
 
@@ -66,7 +66,7 @@ void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packe
     if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
     const std::int64_t groups = (rows.n + GROUP_ROWS - 1) / GROUP_ROWS;
     in_groups(groups, threads, [&](std::int64_t group) {
-        Buffer workspace(Layout(mixture).workspace);
+        const Buffer workspace = Buffer::room(Layout(mixture).workspace);
         isa.nearest_two(mixture, packed, rows, group * GROUP_ROWS, std::min(rows.n, (group + 1) * GROUP_ROWS), label,
                         nearest, second, workspace.get());
     });

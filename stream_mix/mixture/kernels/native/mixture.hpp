@@ -10,19 +10,25 @@
 
 namespace stream_mix {
 
-// Doubles at the border of a cache line, all 0.
+// Doubles at the border of a cache line.
 class Buffer {
   public:
-    explicit Buffer(std::int64_t size = 0)
-        : data_(size ? static_cast<double*>(::operator new[](sizeof(double) * size, std::align_val_t{64})) : nullptr) {
-        std::fill_n(data_.get(), size, 0.0);
-    }
+    // All 0.
+    explicit Buffer(std::int64_t size = 0) : Buffer(size, Unset{}) { std::fill_n(data_.get(), size, 0.0); }
+
+    // Whatever stood there: room to compute in.
+    static Buffer room(std::int64_t size) { return Buffer(size, Unset{}); }
+
     double* get() const { return data_.get(); }
 
   private:
     struct Free {
         void operator()(double* at) const { ::operator delete[](at, std::align_val_t{64}); }
     };
+    struct Unset {};
+    Buffer(std::int64_t size, Unset)
+        : data_(size ? static_cast<double*>(::operator new[](sizeof(double) * size, std::align_val_t{64})) : nullptr) {}
+
     std::unique_ptr<double[], Free> data_;
 };
 

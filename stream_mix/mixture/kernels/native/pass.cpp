@@ -14,7 +14,7 @@ namespace {
 struct Room {
     Tile tile;
     double* scores;  // (k, TILE), in place of which responsibilities are written
-    double *quadratic, *weight, *top, *label, *log_total;  // (TILE,)
+    double *quadratic, *weight, *top, *second, *label, *log_total;  // (TILE,)
     double* scaled;  // (d, TILE)
     double* mass;    // (k, W)
     std::int64_t* active;  // (k,) components that some rows of a vector have to do with
@@ -25,7 +25,8 @@ struct Room {
         quadratic = scores + (m.k + BLOCK - 1) / BLOCK * BLOCK * TILE;
         weight = quadratic + TILE;
         top = weight + TILE;
-        label = top + TILE;
+        second = top + TILE;
+        label = second + TILE;
         log_total = label + TILE;
         scaled = log_total + TILE;
         mass = scaled + size.row * TILE;
@@ -108,6 +109,7 @@ inline void tell(const Mixture& m, Room& room, const Piece& piece, const Answers
         const int count = piece.count - v < W ? piece.count - v : W;
         const vec top = load(room.top + v) + load(room.quadratic + v);
         if (out.own) put(out.own + row, top, count);
+        if (out.gap) put(out.gap + row, load(room.top + v) - load(room.second + v), count);
         if (out.log_density) put(out.log_density + row, top + load(room.log_total + v), count);
         if (out.p) tell_responsibilities(m, room.scores + v, count, out.p + row * m.k);
         if (out.label)
@@ -183,8 +185,10 @@ inline void choose(const Mixture& m, Room& room) {
 
 // Scores, and what follows from them, of a tile.
 inline void judge(const Mixture& m, const Layout& size, const double* packed, Room& room, const Wanted& wanted, int count) {
-    if (m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities()) {
-        largest_linear(m, size.features, packed, room.tile, room.top, room.label);
+    if (m.scores == Scores::linear && wanted.out.gap) {
+        largest_linear<true>(m, size.features, packed, room.tile, room.top, room.label, room.second);
+    } else if (m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities()) {
+        largest_linear<false>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
         score_tile(m, size, packed, room.tile, room.scores);
         if (wanted.labels(m))

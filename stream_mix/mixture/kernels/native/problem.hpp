@@ -74,6 +74,8 @@ struct Answers {
     double* log_density = nullptr;  // (n,)
     double* distance = nullptr;     // (n,)
     double* own = nullptr;          // (n,) log density of the row together with its likeliest component
+    double* gap = nullptr;          // (n,) how far the second largest score is below it; with no answer that needs
+                                    // all scores, and where they are linear
 };
 
 // Sums over rows, in the padded layout of `Layout`; null where nobody asks.
