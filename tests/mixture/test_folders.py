@@ -122,7 +122,8 @@ def test_a_component_next_to_nothing_keeps_its_shape(family: str) -> None:
     assert 0.9e-200 < ours.moments.mass.min() < 1e-3
     assert (ours.moments.scatter[0] > 0).all() or family == "full"
     if family == "full":
-        assert (np.diagonal(ours.moments.scatter[0]) > 0).all()
+        # Beside squares of 1e16 the scatter itself may round to less than nothing; a covariance stays one.
+        np.linalg.cholesky(ours.parameters.covariances)
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
@@ -182,7 +183,7 @@ def test_what_the_compiled_fold_does_not_know_is_left_to_python() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    choices = {"hard": False, "memory": "forever", "half_life": 1.0, "batch_size": 4}
+    choices = {"hard": False, "memory": "forever", "half_life": 1.0, "batch_size": 4, "watch": True}
     choices = {**choices, "prior": (1.0, 1.0, 1.0, 1e-6)}
     folder = named(COMPILED[0]).folder(family="diag", k=2, d=3, **choices)
     ones, cells = np.ones(2), np.ones((2, 3))

@@ -104,6 +104,8 @@ def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:
     return Parameters(family, weights, means, family.covariances(moments, prior))
 
 
+_ROWS_OF_A_VARIANCE = 2
+
 UNIT_ROWS = 0.01
 """Pseudo-rows of unit covariance behind the pooled covariance: it decides only while there is next to no
 data."""
@@ -123,16 +125,17 @@ def pooled(moments: Moments, unit_rows: float = UNIT_ROWS) -> Array:
 
 
 def variances(moments: Moments, prior: Prior) -> Array:
-    """Variances (k, d) of a diagonal scatter: (scatter + c pooled) / (seen + c) + reg_covar."""
-    rows = np.maximum(moments.seen + prior.covariance, 1e-300)
-    return (moments.scatter + prior.covariance * pooled(moments)) / rows + prior.reg_covar
+    """Variances (k, d) of a diagonal scatter: (scatter + c pooled) / (seen + c) + reg_covar, with c
+    pseudo-rows."""
+    c = prior.pseudo_rows(moments.mass, _ROWS_OF_A_VARIANCE)[:, None]
+    return (moments.scatter + c * pooled(moments)) / np.maximum(moments.seen + c, 1e-300) + prior.reg_covar
 
 
 def round_variances(moments: Moments, prior: Prior) -> Array:
     """One variance a component (k,), over all of its features: (scatter + c d pooled) / (seen + c d) +
     reg_covar, where scatter and seen are summed over features, so that a feature counts as far as it was
     seen."""
-    pseudo = prior.covariance * moments.d
+    pseudo = moments.d * prior.pseudo_rows(moments.mass, _ROWS_OF_A_VARIANCE)
     rows = np.maximum(moments.seen.sum(axis=1) + pseudo, 1e-300)
     summed = moments.scatter.sum(axis=1) + pseudo * pooled_variance(moments)
     variance: Array = summed / rows + prior.reg_covar

@@ -53,6 +53,12 @@ double total_of(const double* values, std::int64_t n) {
     return total;
 }
 
+// Rows with which component k starts from the pooled covariance: priors.pseudo_rows.
+double pseudo_rows(const Prior& prior, Family family, const Record& r, std::int64_t k) {
+    const double needed = rows_needed(family, r.d);
+    return prior.covariance * needed / (r.mass[k] + needed);
+}
+
 // Variances of one component (d,) of a diagonal scatter, whatever the family makes of it.
 struct Variances {
     Family family;
@@ -79,15 +85,15 @@ struct Variances {
     }
 
     void of(std::int64_t k, double* out) const {
-        const double *scatter = r.scatter + k * r.d, *seen = r.seen + k * r.d;
+        const double *scatter = r.scatter + k * r.d, *seen = r.seen + k * r.d, c = pseudo_rows(prior, family, r, k);
         if (family == Family::diag) {
             for (std::int64_t j = 0; j < r.d; ++j)
-                out[j] = (scatter[j] + prior.covariance * pooled[j]) / (seen[j] + prior.covariance) + prior.reg_covar;
+                out[j] = (scatter[j] + c * pooled[j]) / (seen[j] + c) + prior.reg_covar;
             return;
         }
         double variance = common;
         if (family == Family::spherical) {
-            const double pseudo = prior.covariance * static_cast<double>(r.d);
+            const double pseudo = c * static_cast<double>(r.d);
             variance = (total_of(scatter, r.d) + pseudo * common) / (total_of(seen, r.d) + pseudo);
         }
         for (std::int64_t j = 0; j < r.d; ++j) out[j] = variance + prior.reg_covar;
@@ -153,10 +159,11 @@ struct Covariances {
 
     void of(std::int64_t k, double* out) const {
         const double* scatter = r.scatter + k * d * d;
-        for (std::int64_t j = 0; j < d; ++j) root[j] = 1.0 / __builtin_sqrt(r.seen[k * d + j] + prior.covariance);
+        const double c = pseudo_rows(prior, Family::full, r, k);
+        for (std::int64_t j = 0; j < d; ++j) root[j] = 1.0 / __builtin_sqrt(r.seen[k * d + j] + c);
         for (std::int64_t i = 0; i < d; ++i) {
             for (std::int64_t j = 0; j < d; ++j)
-                out[i * row + j] = (scatter[i * d + j] + prior.covariance * pooled[i * row + j]) * (root[i] * root[j]);
+                out[i * row + j] = (scatter[i * d + j] + c * pooled[i * row + j]) * (root[i] * root[j]);
             out[i * row + i] += prior.reg_covar;
         }
     }

@@ -20,6 +20,7 @@ struct Live {
     std::int64_t d, k, groups;
     std::int64_t entries;  // numbers of scatter a component keeps: d, d (d + 1) / 2 for full, 0 for tied
     double prior_weight, prior_covariance, correlation, reg_covar;
+    double needed;  // rows that a covariance of the family needs
     double log_even;  // log(1 / k)
 
     // Moments.
@@ -51,7 +52,7 @@ struct Live {
     std::int64_t label;  // the first component with the largest p
 
     // Room to compute in.
-    double* pooled;  // (d,) or (d (d + 1) / 2,): prior_covariance times the covariance pooled over components
+    double* pooled;  // (d,) or (d (d + 1) / 2,): the covariance pooled over components
     double* common;  // (d,): mean over the components that have seen the feature
     double* step;    // [d][8]
     double* work;    // [(d + 1)(d + 2) / 2][8] (tied, full)

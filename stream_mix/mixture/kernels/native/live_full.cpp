@@ -22,7 +22,7 @@ static vec damping(const Live& s, vec rows) {
 
 static bool shrinks(const Live& s) { return s.d > 1 && s.correlation > 0.0; }
 
-// prior_covariance times (sum of scatter + u I) / sqrt(n_i n_j), n = sum of seen + u, as a lower triangle.
+// (sum of scatter + u I) / sqrt(n_i n_j), n = sum of seen + u, as a lower triangle.
 void prepare_full(Live& s) {
     for (std::int64_t i = 0, e = 0; i < s.d; ++i) {
         const double rows = seen_by_all(s, i) + UNIT_ROWS;
@@ -32,7 +32,7 @@ void prepare_full(Live& s) {
             for (std::int64_t first = 0; first < s.groups * LANES; first += W)
                 total += load(s.scatter + Lanes(first).in(s.entries) + e * LANES);
             const double unit = i == j ? UNIT_ROWS : 0.0;
-            s.pooled[e] = s.prior_covariance * (fold_up(total) + unit) * (s.common[s.d + i] * s.common[s.d + j]);
+            s.pooled[e] = (fold_up(total) + unit) * (s.common[s.d + i] * s.common[s.d + j]);
         }
     }
 }
@@ -42,14 +42,15 @@ Assembled assemble_full(Live& s, const Lanes& which, bool unseen) {
     const std::int64_t d = s.d, base = which.in(d);
     const double* scatter = s.scatter + which.in(s.entries);
     const vec reg = splat(s.reg_covar), rows = max(load(s.mass + which.at), splat(TINY)), damped = damping(s, rows);
+    const vec c = pseudo_rows(s, which);
     double* y = row_of(s.work, d);
     Product precision;
     ivec sound = isplat(-1);
     vec signal{}, noise{};
     for (std::int64_t i = 0; i < d; ++i) {
         const double *own = scatter + triangle(i) * LANES, *prior = s.pooled + triangle(i);
-        const vec n = max(seen(i) + s.prior_covariance, splat(TINY));
-        const vec sum = load(own + i * LANES) + prior[i] + reg * n;
+        const vec n = max(seen(i) + c, splat(TINY));
+        const vec sum = load(own + i * LANES) + c * prior[i] + reg * n;
         const vec scale = 1.0 / sqrt(sum), inverse = scale * sqrt(n);
         sound &= (sum > splat(TINY)) & finite(sum) & (inverse > splat(1e-150)) & (inverse < splat(1e150));
         store(s.step + i * W, scale);
@@ -59,7 +60,7 @@ Assembled assemble_full(Live& s, const Lanes& which, bool unseen) {
         store(y + i * W, (s.z[i] - mean) * inverse);
         double* row = row_of(s.work, i);
         for (std::int64_t j = 0; j < i; ++j) {
-            const vec r = (load(own + j * LANES) + prior[j]) * scale * load(s.step + j * W), r2 = r * r;
+            const vec r = (load(own + j * LANES) + c * prior[j]) * scale * load(s.step + j * W), r2 = r * r;
             const vec rest = 1.0 - r2 * damped;
             store(row + j * W, r);
             signal += r2;

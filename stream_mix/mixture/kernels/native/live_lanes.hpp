@@ -124,4 +124,9 @@ void fill_holes(Live& s, const Lanes& which, vec r);
 void add_conditional(Live& s, const Lanes& which, vec r);
 void add_conditional_tied(Live& s, double weight);
 
+// Rows with which the components start from the pooled covariance: priors.pseudo_rows.
+static inline vec pseudo_rows(const Live& s, const Lanes& which) {
+    return s.prior_covariance * s.needed / (load(s.mass + which.at) + s.needed);
+}
+
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -46,6 +46,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
     s_.entries = entries_of(start.family, start.d);
     s_.prior_weight = start.prior_weight;
     s_.prior_covariance = start.prior_covariance;
+    s_.needed = rows_needed(s_.family, s_.d);
     s_.correlation = start.correlation;
     s_.reg_covar = start.reg_covar;
     s_.log_even = -std::log(static_cast<double>(start.k));

@@ -21,7 +21,7 @@ static bool all_even(const Live& s) {
     return even;
 }
 
-// prior_covariance times (sum of scatter + u) / (sum of seen + u) for each observed feature.
+// (sum of scatter + u) / (sum of seen + u) for each observed feature.
 static void prepare_diag(Live& s) {
     const bool even = all_even(s);
     double seen = over_components(s, s.mass, 1, 0);
@@ -29,7 +29,7 @@ static void prepare_diag(Live& s) {
         const std::int64_t f = s.observed[i];
         if (!even) seen = seen_by_all(s, f);
         const double scatter = over_components(s, s.scatter, s.d, f);
-        s.pooled[f] = s.prior_covariance * (scatter + UNIT_ROWS) / at_least(seen + UNIT_ROWS, TINY);
+        s.pooled[f] = (scatter + UNIT_ROWS) / at_least(seen + UNIT_ROWS, TINY);
     }
 }
 
@@ -89,12 +89,12 @@ template <bool Unseen>
 static vec diag_distance(const Live& s, const Lanes& which, Product& precision, ivec& sound) {
     const Seen seen(s, which);
     const std::int64_t base = which.in(s.d);
-    const vec reg = splat(s.reg_covar), c = splat(s.prior_covariance), tiny = splat(TINY);
+    const vec reg = splat(s.reg_covar), c = pseudo_rows(s, which), tiny = splat(TINY);
     vec distance{}, low = splat(1.0), high = splat(1.0);
     for (std::int64_t i = 0; i < s.n; ++i) {
         const std::int64_t f = s.observed[i], at = base + f * LANES;
         const vec rows = max(seen(f) + c, tiny);
-        const vec inverse = rows / (load(s.scatter + at) + s.pooled[f] + reg * rows);
+        const vec inverse = rows / (load(s.scatter + at) + c * s.pooled[f] + reg * rows);
         const vec delta = s.z[f] - (Unseen ? mean_of(s, which, seen, f) : load(s.mean + at));
         distance += delta * delta * inverse;
         low = min(inverse, low);
@@ -109,14 +109,15 @@ static vec diag_distance(const Live& s, const Lanes& which, Product& precision, 
 // The same where n is one number a component, two features to a division: a / u + b / v = (a v + b u) / (u v).
 static vec even_distance(const Live& s, const Lanes& which, Product& precision, ivec& sound) {
     const double *scatter = s.scatter + which.in(s.d), *mean = s.mean + which.in(s.d);
-    const vec rows = max(load(s.mass + which.at) + s.prior_covariance, splat(TINY)), reg = s.reg_covar * rows;
+    const vec c = pseudo_rows(s, which), rows = max(load(s.mass + which.at) + c, splat(TINY)), reg = s.reg_covar * rows;
     vec sum{}, low = splat(1.0), high = splat(1.0), exponent;
     const vec factor = mantissa(rows, exponent), square = factor * factor;
     Product spread, power;  // of u v, of n^2
     std::int64_t i = 0;
     for (; i + 2 <= s.n; i += 2) {
         const std::int64_t f = s.observed[i], g = s.observed[i + 1];
-        const vec u = load(scatter + f * LANES) + s.pooled[f] + reg, v = load(scatter + g * LANES) + s.pooled[g] + reg;
+        const vec u = load(scatter + f * LANES) + c * s.pooled[f] + reg;
+        const vec v = load(scatter + g * LANES) + c * s.pooled[g] + reg;
         const vec a = s.z[f] - load(mean + f * LANES), b = s.z[g] - load(mean + g * LANES), both = u * v;
         sum += (a * a * v + b * b * u) / both;
         low = min(both, low);
@@ -129,7 +130,7 @@ static vec even_distance(const Live& s, const Lanes& which, Product& precision, 
     }
     if (i < s.n) {
         const std::int64_t f = s.observed[i];
-        const vec u = load(scatter + f * LANES) + s.pooled[f] + reg, a = s.z[f] - load(mean + f * LANES);
+        const vec u = load(scatter + f * LANES) + c * s.pooled[f] + reg, a = s.z[f] - load(mean + f * LANES);
         sum += a * a / u;
         low = min(u, low);
         high = max(u, high);
@@ -182,7 +183,6 @@ static bool respond(Live& s) {
 template <bool Unseen>
 static bool score_round(Live& s) {
     const double pooled = pooled_variance(s), d = static_cast<double>(s.d), n = static_cast<double>(s.n);
-    const double pseudo = s.prior_covariance * d;
     const bool common = s.family == Family::kmeans;
     const double share = s.prior_weight / static_cast<double>(s.k);
     const double total = over_components(s, s.mass, 1, 0) + s.prior_weight;
@@ -193,7 +193,7 @@ static bool score_round(Live& s) {
     for (std::int64_t first = 0; first < s.groups * LANES; first += W) {
         const Lanes which(first);
         if (!common) {
-            const vec rows = max(load(s.sum_seen + first) + pseudo, splat(TINY));
+            const vec pseudo = d * pseudo_rows(s, which), rows = max(load(s.sum_seen + first) + pseudo, splat(TINY));
             variance = (load(s.sum_scatter + first) + pseudo * pooled) / rows + s.reg_covar;
             inverse = 1.0 / variance;
             both = 2.0 * log(max((load(s.mass + first) + share) / total, splat(TINY))) - n * log(variance);

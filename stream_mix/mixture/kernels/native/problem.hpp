@@ -13,6 +13,11 @@ namespace stream_mix {
 // What a component is like: families/*.py.
 enum class Family : int { kmeans, spherical, diag, tied, full };
 
+// Rows that a covariance of the family needs to be one: families/*.py.
+STREAM_MIX_INLINE inline double rows_needed(Family family, std::int64_t d) {
+    return family == Family::full ? static_cast<double>(d) + 1.0 : 2.0;
+}
+
 // How the past counts: memory.py, without the window.
 enum class Memory : int { forever, half_life, time_half_life };
 
