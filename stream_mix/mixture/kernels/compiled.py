@@ -88,11 +88,11 @@ class Compiled:
         chosen = shortlist.chosen(leaves, natural, sample, dense)
         if chosen is None:
             return None
-        lists, truncation = chosen
-        found = leaves.accumulate(lists, x, w, hard, shortlist.plausible(natural.d), threads.count())
+        reach = shortlist.plausible(natural.d)
+        found = leaves.accumulate(chosen.lists, x, w, hard, reach, chosen.pairs, threads.count())
         if found is None:
             return None
-        shortlist.record(truncation)
+        shortlist.record(chosen.truncation)
         mass, first, second, log_density, wild = found
         if len(wild):
             some = packed.accumulate(x[wild], None if w is None else w[wild], hard, False, threads.count())

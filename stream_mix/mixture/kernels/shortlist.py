@@ -40,11 +40,9 @@ SAMPLE = 1024
 
 SAMPLED = 128
 
-_WORTH = 0.6
-"""Lists longer than this share of the components, on average, are not worth their while."""
-
-_MOST_WORKED_OUT = 0.2
-"""Nor are lists of components that so many of, as a share of all, may matter to a row."""
+_MOST_WORKED_OUT = {"diag": 1 / 16, "tied": 1 / 16, "full": 3 / 8}
+"""Nor where so many components may matter to a row, as a share of all, by `Natural.kind`: what is worked out
+for one row and one component is dearer than where all are."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,16 @@ class Truncation:
     d: int
     share: float
     loss: float
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Lists, the number of components whose densities were worked out for a row of the sample, on average,
+    and what it cost."""
+
+    lists: _native.Lists
+    pairs: float
+    truncation: Truncation
+
 
 _latest: list[Truncation] = []
 _allowed = True
@@ -116,26 +124,23 @@ def leaves(isa: str, natural: Natural, basis: Basis | None) -> _native.Leaves:
     )
 
 
-def chosen(
-    parted: _native.Leaves, natural: Natural, rows: Array, dense: Array
-) -> tuple[_native.Lists, Truncation] | None:
+def chosen(parted: _native.Leaves, natural: Natural, rows: Array, dense: Array) -> Choice | None:
     """The first lists that keep enough of the log densities `dense` (n,) that a sample of rows (n, d) has
     under all components; None where there are none that are worth their while."""
     reach = plausible(natural.d)
     for number in range(len(REACHES)):
         lists = parted.lists(number)
-        if lists.share > _WORTH:
-            return None
         found = parted.density(lists, rows, reach, threads.count())
         if found is None:
             return None
         log_density, far, worked_out = found
-        if worked_out > _MOST_WORKED_OUT * natural.k * len(rows):
+        pairs = worked_out / len(rows)
+        if pairs > _MOST_WORKED_OUT[natural.kind] * natural.k:
             return None
         loss = float(np.abs(dense - log_density).sum() / np.abs(dense).sum())
         if loss <= MOST_LOST:
             share = min(1.0, lists.share + far / len(rows))
-            return lists, Truncation(natural.k, natural.d, share, loss)
+            return Choice(lists, pairs, Truncation(natural.k, natural.d, share, loss))
     return None
 
 

@@ -63,7 +63,7 @@ constexpr double CUT = -11.090354888959125;
 // What a row got: it was scored; no component of the list explains it; it is too far out for single precision.
 enum class Fate : std::int8_t { scored, far, wild };
 
-// Of some rows. `pairs` has room for LOOK * list.count + SPARE of them.
+// Of some rows. `pairs` has room for LOOK * (list.count + 1) + SPARE of them.
 struct Looked {
     std::int32_t first;  // the number of the first row, from which pairs count on
     double* log_density;
@@ -78,7 +78,7 @@ STREAM_MIX_INLINE constexpr std::int64_t list_bounds(std::int64_t count, std::in
 }
 // Bytes that `look` computes in, d being padded.
 STREAM_MIX_INLINE constexpr std::int64_t look_room(std::int64_t count, std::int64_t d) {
-    return 16 * (LOOK * count + SPARE) + 4 * LOOK * (count + 3 + 4 * d + 8) + 4 * (count + 1) + 32 * LOOK * TILES + 64;
+    return 24 * (LOOK * (count + 1) + SPARE) + 4 * LOOK * (count + 3 + 4 * d + 8) + 4 * (count + 1) + 32 * LOOK * TILES + 64;
 }
 
 // The loops for one instruction set.
