@@ -80,12 +80,8 @@ class Compiled:
         if not shortlist.applies(natural.k, len(x)) or not natural.d:
             return None
         shortlist.record(None)
-        sample, packed = shortlist.sample(x), self._packed(natural, basis)
-        dense = packed.density(sample, threads.count())
-        if dense is None:
-            return None
-        leaves = shortlist.leaves(self.name, natural, basis)
-        chosen = shortlist.chosen(leaves, natural, sample, dense)
+        packed, leaves = self._packed(natural, basis), shortlist.leaves(self.name, natural, basis)
+        chosen = shortlist.chosen(leaves, packed, natural, x)
         if chosen is None:
             return None
         reach = shortlist.plausible(natural.d)

@@ -39,7 +39,7 @@ Leaves* make(const std::string& isa_name, const std::string& second, bool round,
     return new Leaves(isa, given, std::move(reaches), threads);
 }
 
-nb::object density(const Leaves& leaves, const Lists& lists, const Matrix& x, double reach, int threads) {
+nb::object density(const Leaves& leaves, const Lists* lists, const Matrix& x, double reach, int threads) {
     const Rows rows = rows_of(x, std::nullopt, leaves.components().d);
     Made<double> log_density(rows.n);
     Report report;
@@ -83,7 +83,7 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
         const std::int64_t square = c.d * c.width;
         Buffer sums(c.k * Totals::stride(c)), outer(full ? c.k * square : 0), pooled(tied ? square : 0);
         Totals totals{mass.data.get(), sums.get(), outer.get(), pooled.get()};
-        complete = run_lists(leaves, lists, {reach, hard, pairs}, rows, log_density.data.get(), &totals, report, threads);
+        complete = run_lists(leaves, &lists, {reach, hard, pairs}, rows, log_density.data.get(), &totals, report, threads);
         unpad(leaves, totals, first.data.get(), second.data.get());
     }
     if (!complete) return nb::none();
@@ -121,7 +121,7 @@ void bind_shortlist(nb::module_& module) {
             for (std::int64_t l = 0; l < leaves.count(); ++l) std::copy_n(leaves.centre(l), d, centres.data.get() + l * d);
             return centres.array({static_cast<std::size_t>(leaves.count()), static_cast<std::size_t>(d)});
         })
-        .def("density", &density, "lists"_a, "x"_a, "reach"_a, "threads"_a)
+        .def("density", &density, "lists"_a.none(), "x"_a, "reach"_a, "threads"_a)
         .def("accumulate", &accumulate, "lists"_a, "x"_a, "w"_a.none(), "hard"_a, "reach"_a, "pairs"_a, "threads"_a);
 }
 

@@ -44,7 +44,8 @@ struct Pair {
     double r;
 };
 
-// A leaf's list as the loops read it: blocks of four components, feature by feature, the constant first.
+// A leaf's list as the loops read it: component by component, the constant after the features, and as many components
+// that nobody likes as fill up a block of four.
 struct Listed {
     std::int64_t count;
     const std::int32_t* members;
@@ -74,7 +75,7 @@ struct Looked {
 };
 
 STREAM_MIX_INLINE constexpr std::int64_t list_bounds(std::int64_t count, std::int64_t features) {
-    return (count + 3) / 4 * 4 * (features + 1);
+    return (count + 3) / 4 * 4 * (features + 1) + 8;
 }
 // Bytes that `look` computes in, d being padded.
 STREAM_MIX_INLINE constexpr std::int64_t look_room(std::int64_t count, std::int64_t d) {

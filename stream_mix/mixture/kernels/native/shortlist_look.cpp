@@ -15,16 +15,16 @@ constexpr double WIDEST = 1e15;
 // Scores of blocks of components for N vectors of rows: `each(component, vector, scores)`.
 template <int N, class Each>
 inline void products(const float* theta, std::int64_t blocks, std::int64_t features, const float* columns, Each&& each) {
-    for (std::int64_t b = 0; b < blocks; ++b) {
+    const std::int64_t size = features + 1;
+    for (std::int64_t b = 0; b < blocks; ++b, theta += BLOCK * size) {
         fvec s[BLOCK][N];
         for (int r = 0; r < BLOCK; ++r)
-            for (int v = 0; v < N; ++v) s[r][v] = splat(theta[r]);
-        theta += BLOCK;
+            for (int v = 0; v < N; ++v) s[r][v] = splat(theta[r * size + features]);
         const float* column = columns;
-        for (std::int64_t f = 0; f < features; ++f, theta += BLOCK, column += LOOK)
+        for (std::int64_t f = 0; f < features; ++f, column += LOOK)
             for (int v = 0; v < N; ++v) {
                 const fvec y = load(column + v * V);
-                for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r]) * y;
+                for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r * size + f]) * y;
             }
         for (int r = 0; r < BLOCK; ++r)
             for (int v = 0; v < N; ++v) each(b * BLOCK + r, v, s[r][v]);
@@ -366,32 +366,32 @@ void nearest(std::int64_t d, std::int64_t width, std::int64_t centres, const flo
 bool pack(const Components& c, const Listed& list, float* bounds) {
     const std::int64_t f = c.features();
     const double slack = static_cast<double>(f + 8) * 0x1p-23;
+    const auto narrow = [](float* to, vec from) {
+        const half v = __builtin_convertvector(from, half);
+        __builtin_memcpy(to, &v, sizeof v);
+    };
     vec most{};
-    for (std::int64_t i = 0; i < list.count; ++i) {
-        float *to = bounds + i / BLOCK * BLOCK * (f + 1) + i % BLOCK, linear[W], square[W];
+    // Whole vectors are written, from the first on: what is too much is written over by what comes after.
+    float* to = bounds;
+    for (std::int64_t i = 0; i < list.count; ++i, to += f + 1) {
         const std::int64_t k = list.members[i];
-        const double* mean = c.means + k * c.width;
-        vec length{}, p = splat(c.least[k]);
+        const double *mean = c.means + k * c.width, *precision = c.precision + k * c.width;
+        vec length{};
         for (std::int64_t j = 0; j < c.d; j += W) {
-            if (c.by_feature) p = load(c.precision + k * c.width + j);
-            const vec delta = load(mean + j) - load(list.centre + j), product = p * delta;
-            const half narrow = __builtin_convertvector(product, half), factor = __builtin_convertvector((slack - 0.5) * p, half);
-            __builtin_memcpy(linear, &narrow, sizeof narrow);
-            __builtin_memcpy(square, &factor, sizeof factor);
-            length += product * delta;
+            const vec p = c.by_feature ? load(precision + j) : splat(c.least[k]);
+            const vec delta = load(mean + j) - load(list.centre + j), linear = p * delta;
+            narrow(to + j, linear);
+            length += linear * delta;
             most = max(p, most);
-            const int n = static_cast<int>(c.d - j < W ? c.d - j : W);
-            for (int l = 0; l < n; ++l) to[(1 + j + l) * BLOCK] = linear[l];
-            for (int l = 0; l < n && c.by_feature; ++l) to[(1 + c.d + j + l) * BLOCK] = square[l];
         }
+        for (std::int64_t j = 0; j < c.d && c.by_feature; j += W) narrow(to + c.d + j, (slack - 0.5) * load(precision + j));
+        if (!c.by_feature) to[c.d] = static_cast<float>((slack - 0.5) * c.least[k]);
         const double all = total(length);
-        if (!c.by_feature) to[(1 + c.d) * BLOCK] = static_cast<float>((slack - 0.5) * c.least[k]);
-        to[0] = static_cast<float>(c.peak[k] - 0.5 * all + slack * (__builtin_fabs(c.peak[k]) + all));
+        to[f] = static_cast<float>(c.peak[k] - 0.5 * all + slack * (__builtin_fabs(c.peak[k]) + all));
         most = max(splat(all), most);
     }
-    for (std::int64_t i = list.count; i % BLOCK; ++i)
-        for (std::int64_t j = 0; j <= f; ++j)
-            bounds[i / BLOCK * BLOCK * (f + 1) + i % BLOCK + j * BLOCK] = j ? 0.0f : -1e37f;
+    for (std::int64_t i = list.count; i % BLOCK; ++i, to += f + 1)
+        for (std::int64_t j = 0; j <= f; ++j) to[j] = j < f ? 0.0f : -1e37f;
     return largest(most) < WIDEST;
 }
 

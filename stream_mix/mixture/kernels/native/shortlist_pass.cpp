@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <numeric>
 
 #include "threads.hpp"
@@ -30,41 +29,6 @@ struct Piece {
     std::vector<std::int32_t> far, wild;
     std::int64_t worked_out = 0;
     Buffer pooled;
-};
-
-// What a thread computes in, given back for the next piece.
-struct Room {
-    std::vector<float> bounds;
-    std::unique_ptr<char[]> look;
-    std::unique_ptr<Pair[]> pairs;
-    std::int64_t members = 0;
-
-    void hold(std::int64_t count, const Components& c) {
-        if (count <= members) return;
-        members = count;
-        bounds.resize(list_bounds(count, c.features()));
-        look.reset(new char[look_room(count, c.width)]);
-        pairs.reset(new Pair[LOOK * (count + 1) + SPARE]);
-    }
-};
-
-class Rooms {
-  public:
-    std::unique_ptr<Room> take() {
-        const std::lock_guard<std::mutex> lock(guard_);
-        if (free_.empty()) return std::make_unique<Room>();
-        std::unique_ptr<Room> room = std::move(free_.back());
-        free_.pop_back();
-        return room;
-    }
-    void give(std::unique_ptr<Room> room) {
-        const std::lock_guard<std::mutex> lock(guard_);
-        free_.push_back(std::move(room));
-    }
-
-  private:
-    std::mutex guard_;
-    std::vector<std::unique_ptr<Room>> free_;
 };
 
 // A block of rows on its way through the lists.
@@ -112,6 +76,8 @@ class Block {
 
     // All of the pieces, as many at a time as a wave has room for.
     bool run(std::vector<Piece>& pieces) {
+        most_members_ = 0;
+        for (const Piece& piece : pieces) most_members_ = std::max(most_members_, piece.n_members);
         for (std::size_t begin = 0, end; begin < pieces.size(); begin = end) {
             std::int64_t rows = 0;
             for (end = begin; end < pieces.size() && rows < wave_; ++end) {
@@ -131,8 +97,8 @@ class Block {
 
   private:
     bool score(Piece& piece) {
-        std::unique_ptr<Room> room = rooms_.take();
-        room->hold(piece.n_members, c_);
+        std::unique_ptr<Room> room = leaves_.rooms().take();
+        room->hold(most_members_, c_);
         const Listed list{piece.n_members, piece.members, piece.centre, room->bounds.data(), piece.reach};
         if (!kernels_.pack(c_, list, room->bounds.data())) return false;
         constexpr std::int64_t most = LOOK * TILES;
@@ -149,7 +115,7 @@ class Block {
             take(piece, start, static_cast<int>(done), looked);
         }
         if (totals_ && totals_->pooled) pool(piece);
-        rooms_.give(std::move(room));
+        leaves_.rooms().give(std::move(room));
         return true;
     }
 
@@ -205,6 +171,7 @@ class Block {
     const ListKernels& kernels_;
     const Rows& rows_;
     const std::int64_t wave_;
+    std::int64_t most_members_ = 0;
     const bool hard_;
     double* const log_density_;
     Totals* const totals_;
@@ -212,42 +179,42 @@ class Block {
     const std::int64_t stride_;
     Buffer y_;
     std::vector<Pair> sorted_;
-    Rooms rooms_;
 };
 
-Piece piece_of(const Lists& lists, const Leaves& leaves, std::int64_t leaf, double reach, const std::int32_t* which,
-               std::int64_t count) {
+Piece piece_of(const Leaves& leaves, std::int64_t leaf, const std::int32_t* which, std::int64_t count) {
     Piece piece;
-    piece.members = lists.members.data() + lists.offset[leaf];
-    piece.n_members = lists.offset[leaf + 1] - lists.offset[leaf];
     piece.centre = leaves.centre(leaf);
-    piece.reach = reach;
     piece.which = which;
     piece.count = count;
     return piece;
 }
 
 // Up to BLOCK rows. `start` is the number of their first.
-bool run_block(const Leaves& leaves, const Lists& lists, const Way& way, const Rows& rows, double* log_density,
+bool run_block(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, std::int64_t start, int threads) {
     // The sums do not depend on it but for rounding, which is the same for the same rows.
     const std::int64_t wave = std::clamp(static_cast<std::int64_t>(static_cast<double>(WAVE_PAIRS) / (way.pairs + 1.0)),
                                          WAVE_PIECES * LOOK, WAVE);
-    const std::int64_t most = std::min(PIECE, wave / WAVE_PIECES), most_far = std::min(FAR_PIECE, most);
+    const std::int64_t most = std::min(PIECE, wave / WAVE_PIECES), most_far = lists ? std::min(FAR_PIECE, most) : most;
     Block block(leaves, rows, wave, way.hard, log_density, totals, threads);
     std::vector<std::int64_t> first;
     std::vector<std::int32_t> order, far, all(leaves.components().k);
     if (!block.sort(first, order)) return false;
     std::vector<Piece> pieces, rest;
-    for (std::int64_t leaf = 0; leaf < leaves.count(); ++leaf)
-        for (std::int64_t i = first[leaf]; i < first[leaf + 1]; i += most)
-            pieces.push_back(piece_of(lists, leaves, leaf, way.reach, order.data() + i, std::min(most, first[leaf + 1] - i)));
+    if (!lists) far.swap(order);
+    for (std::int64_t leaf = 0; lists && leaf < leaves.count(); ++leaf)
+        for (std::int64_t i = first[leaf]; i < first[leaf + 1]; i += most) {
+            pieces.push_back(piece_of(leaves, leaf, order.data() + i, std::min(most, first[leaf + 1] - i)));
+            pieces.back().reach = way.reach;
+            pieces.back().members = lists->members.data() + lists->offset[leaf];
+            pieces.back().n_members = lists->offset[leaf + 1] - lists->offset[leaf];
+        }
     if (!block.run(pieces)) return false;
     for (const Piece& piece : pieces) far.insert(far.end(), piece.far.begin(), piece.far.end());
     std::iota(all.begin(), all.end(), 0);
     const std::int64_t n_far = static_cast<std::int64_t>(far.size());
     for (std::int64_t i = 0; i < n_far; i += most_far) {
-        rest.push_back(piece_of(lists, leaves, 0, 0.0, far.data() + i, std::min(most_far, n_far - i)));
+        rest.push_back(piece_of(leaves, 0, far.data() + i, std::min(most_far, n_far - i)));
         rest.back().members = all.data();
         rest.back().n_members = leaves.components().k;
     }
@@ -263,7 +230,7 @@ bool run_block(const Leaves& leaves, const Lists& lists, const Way& way, const R
 
 }  // namespace
 
-bool run_lists(const Leaves& leaves, const Lists& lists, const Way& way, const Rows& rows, double* log_density,
+bool run_lists(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, int threads) {
     for (std::int64_t start = 0; start < rows.n; start += BLOCK) {
         Rows some = rows;
