@@ -81,19 +81,15 @@ class Compiled:
         if not shortlist.applies(natural.k, len(x)) or not natural.d:
             return None
         shortlist.record(None)
-        sample, packed = shortlist.sample(x), self._packed(natural, basis)
-        dense = packed.density(sample, threads.count())
-        if dense is None:
-            return None
-        leaves = shortlist.leaves(self.name, natural, basis)
-        chosen = shortlist.chosen(leaves, natural, sample, dense)
+        packed, leaves = self._packed(natural, basis), shortlist.leaves(self.name, natural, basis)
+        chosen = shortlist.chosen(leaves, packed, natural, x)
         if chosen is None:
             return None
-        lists, truncation = chosen
-        found = leaves.accumulate(lists, x, w, hard, shortlist.plausible(natural.d), threads.count())
+        reach = shortlist.plausible(natural.d)
+        found = leaves.accumulate(chosen.lists, x, w, hard, reach, chosen.pairs, threads.count())
         if found is None:
             return None
-        shortlist.record(truncation)
+        shortlist.record(chosen.truncation)
         mass, first, second, log_density, wild = found
         if len(wild):
             some = packed.accumulate(x[wild], None if w is None else w[wild], hard, False, threads.count())

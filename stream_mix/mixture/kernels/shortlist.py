@@ -5,8 +5,9 @@ rows may fall into, up to a reach in standard deviations (`native/leaves.hpp`). 
 components of its leaf's list only, and its posterior is truncated: components under 2^-16 of its likeliest
 have no share in it. A row that no component of its list explains, since even the likeliest is further away
 than one row in a hundred of its own, is looked at with all components. How much log-likelihood all of this
-costs is measured on rows of every call; where it is more than `MOST_LOST` the reach grows, and at last all
-components are scored.
+costs is measured on rows of every call: what is cut off, which costs all rows a little, on a few of them that
+are scored by all components; what lists leave out, which costs some rows much, on more of them that are
+looked at with all. Where it is more than `MOST_LOST` the reach grows, and at last all components are scored.
 """
 
 from __future__ import annotations
@@ -35,16 +36,13 @@ REACHES = (2.0, 2.3, 2.6, 3.0, 4.0)
 MOST_LOST = 5e-4
 """Share of the log-likelihood, in magnitude, that lists may cost."""
 
-SAMPLE = 1024
-"""Rows, at most, that the loss is measured on: one in `SAMPLED` of the call's."""
+FEW, MANY, SAMPLED = 256, 1024, 32
+"""Rows that are scored by all components; rows that are looked at with all, at least, and one in `SAMPLED` of
+a call's, up to eight times as many."""
 
-SAMPLED = 128
-
-_WORTH = 0.6
-"""Lists longer than this share of the components, on average, are not worth their while."""
-
-_MOST_WORKED_OUT = 0.2
-"""Nor are lists of components that so many of, as a share of all, may matter to a row."""
+_MOST_WORKED_OUT = {"diag": 1 / 16, "tied": 1 / 16, "full": 3 / 8}
+"""Lists are not worth their while where more components may matter to a row, as a share of all, by
+`Natural.kind`: what is worked out for one row and one component is dearer than where all are."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,16 @@ class Truncation:
     d: int
     share: float
     loss: float
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Lists, the number of components whose densities were worked out for a row of the sample, on average,
+    and what it cost."""
+
+    lists: _native.Lists
+    pairs: float
+    truncation: Truncation
+
 
 _latest: list[Truncation] = []
 _allowed = True
@@ -90,9 +98,8 @@ def record(truncation: Truncation | None) -> None:
     _latest[:] = [] if truncation is None else [truncation]
 
 
-def sample(x: Array) -> Array:
-    """The rows that the loss is measured on, evenly over x (n, d)."""
-    n = min(SAMPLE, max(SAMPLE // 4, len(x) // SAMPLED))
+def sample(x: Array, n: int) -> Array:
+    """About n rows, evenly over x (n, d)."""
     return np.ascontiguousarray(x[:: -(-len(x) // n)])
 
 
@@ -116,27 +123,38 @@ def leaves(isa: str, natural: Natural, basis: Basis | None) -> _native.Leaves:
     )
 
 
-def chosen(
-    parted: _native.Leaves, natural: Natural, rows: Array, dense: Array
-) -> tuple[_native.Lists, Truncation] | None:
-    """The first lists that keep enough of the log densities `dense` (n,) that a sample of rows (n, d) has
-    under all components; None where there are none that are worth their while."""
-    reach = plausible(natural.d)
+def chosen(parted: _native.Leaves, packed: _native.Mixture, natural: Natural, x: Array) -> Choice | None:
+    """The first lists for rows x (n, d) that keep enough of the log-likelihood; None where there are none that
+    are worth their while."""
+    few, reach = sample(x, FEW), plausible(natural.d)
+    most = _MOST_WORKED_OUT[natural.kind] * natural.k
+    if (first := parted.density(parted.lists(0), few, reach, threads.count())) is None or first[2] > most * len(few):
+        return None
+    many = sample(x, min(8 * MANY, max(MANY, len(x) // SAMPLED)))
+    dense = packed.density(few, threads.count())
+    looked = parted.density(None, few, 0.0, threads.count())
+    whole = parted.density(None, many, 0.0, threads.count())
+    if dense is None or looked is None or whole is None:
+        return None
+    cut, _ = _lost(dense, looked[0])
     for number in range(len(REACHES)):
         lists = parted.lists(number)
-        if lists.share > _WORTH:
-            return None
-        found = parted.density(lists, rows, reach, threads.count())
-        if found is None:
+        found = parted.density(lists, many, reach, threads.count())
+        if found is None or found[2] > most * len(many):
             return None
         log_density, far, worked_out = found
-        if worked_out > _MOST_WORKED_OUT * natural.k * len(rows):
-            return None
-        loss = float(np.abs(dense - log_density).sum() / np.abs(dense).sum())
-        if loss <= MOST_LOST:
-            share = min(1.0, lists.share + far / len(rows))
-            return lists, Truncation(natural.k, natural.d, share, loss)
+        loss, error = _lost(whole[0], log_density)
+        if cut + loss + 2.0 * error <= MOST_LOST:
+            share = min(1.0, lists.share + far / len(many))
+            truncation = Truncation(natural.k, natural.d, share, cut + loss)
+            return Choice(lists, worked_out / len(many), truncation)
     return None
+
+
+def _lost(before: Array, after: Array) -> tuple[float, float]:
+    """The share of log densities (n,), in magnitude, that is lost, and its standard error."""
+    lost, magnitude = np.abs(before - after), float(np.abs(before).mean())
+    return float(lost.mean()) / magnitude, float(lost.std()) / magnitude / math.sqrt(len(lost))
 
 
 def plausible(d: int) -> float:

@@ -39,14 +39,14 @@ Leaves* make(const std::string& isa_name, const std::string& second, bool round,
     return new Leaves(isa, given, std::move(reaches), threads);
 }
 
-nb::object density(const Leaves& leaves, const Lists& lists, const Matrix& x, double reach, int threads) {
+nb::object density(const Leaves& leaves, const Lists* lists, const Matrix& x, double reach, int threads) {
     const Rows rows = rows_of(x, std::nullopt, leaves.components().d);
     Made<double> log_density(rows.n);
     Report report;
     bool complete;
     {
         const nb::gil_scoped_release free;
-        complete = run_lists(leaves, lists, reach, rows, false, log_density.data.get(), nullptr, report, threads);
+        complete = run_lists(leaves, lists, {reach, false, 0.0}, rows, log_density.data.get(), nullptr, report, threads);
     }
     if (!complete || !report.wild.empty()) return nb::none();
     return nb::make_tuple(log_density.array({static_cast<std::size_t>(rows.n)}), report.far, report.worked_out);
@@ -69,7 +69,7 @@ void unpad(const Leaves& leaves, const Totals& from, double* first, double* seco
 }
 
 nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x, const std::optional<Numbers>& w, bool hard,
-                      double reach, int threads) {
+                      double reach, double pairs, int threads) {
     const Components& c = leaves.components();
     const Rows rows = rows_of(x, w, c.d);
     const std::size_t n = rows.n, k = c.k, d = c.d;
@@ -83,7 +83,7 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
         const std::int64_t square = c.d * c.width;
         Buffer sums(c.k * Totals::stride(c)), outer(full ? c.k * square : 0), pooled(tied ? square : 0);
         Totals totals{mass.data.get(), sums.get(), outer.get(), pooled.get()};
-        complete = run_lists(leaves, lists, reach, rows, hard, log_density.data.get(), &totals, report, threads);
+        complete = run_lists(leaves, &lists, {reach, hard, pairs}, rows, log_density.data.get(), &totals, report, threads);
         unpad(leaves, totals, first.data.get(), second.data.get());
     }
     if (!complete) return nb::none();
@@ -121,8 +121,8 @@ void bind_shortlist(nb::module_& module) {
             for (std::int64_t l = 0; l < leaves.count(); ++l) std::copy_n(leaves.centre(l), d, centres.data.get() + l * d);
             return centres.array({static_cast<std::size_t>(leaves.count()), static_cast<std::size_t>(d)});
         })
-        .def("density", &density, "lists"_a, "x"_a, "reach"_a, "threads"_a)
-        .def("accumulate", &accumulate, "lists"_a, "x"_a, "w"_a.none(), "hard"_a, "reach"_a, "threads"_a);
+        .def("density", &density, "lists"_a.none(), "x"_a, "reach"_a, "threads"_a)
+        .def("accumulate", &accumulate, "lists"_a, "x"_a, "w"_a.none(), "hard"_a, "reach"_a, "pairs"_a, "threads"_a);
 }
 
 }  // namespace stream_mix

@@ -172,19 +172,19 @@ void Leaves::nearest_leaves() {
                             static_cast<int>(std::min<std::int64_t>(LOOK, c.k - k)), room.data(), own_.data() + k);
 }
 
-// Blocks of four centres, feature by feature, the constant first.
+// Centres as a list without squares.
 void Leaves::pack_leaves() {
     const Components& c = components_;
     packed_.assign(list_bounds(count_, c.d), 0.0f);
     for (std::int64_t l = 0; l < (count_ + 3) / 4 * 4; ++l) {
-        float* to = packed_.data() + l / 4 * 4 * (c.d + 1) + l % 4;
+        float* to = packed_.data() + l * (c.d + 1);
         double length = 0.0;
         for (std::int64_t j = 0; l < count_ && j < c.d; ++j) {
             const double value = centre(l)[j];
             length += value * value;
-            to[(1 + j) * 4] = static_cast<float>(value);
+            to[j] = static_cast<float>(value);
         }
-        to[0] = l < count_ ? static_cast<float>(-0.5 * length) : -1e37f;
+        to[c.d] = l < count_ ? static_cast<float>(-0.5 * length) : -1e37f;
     }
 }
 

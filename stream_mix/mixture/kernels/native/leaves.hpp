@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "mixture.hpp"
@@ -31,6 +33,41 @@ struct Lists {
     double share = 0.0;  // of the components, that a row of the mixture is looked at with
 };
 
+// What a thread computes in, given back for the next piece.
+struct Room {
+    std::vector<float> bounds;
+    std::unique_ptr<char[]> look;
+    std::unique_ptr<Pair[]> pairs;
+    std::int64_t members = 0;
+
+    void hold(std::int64_t count, const Components& c) {
+        if (count <= members) return;
+        members = count;
+        bounds.resize(list_bounds(count, c.features()));
+        look.reset(new char[look_room(count, c.width)]);
+        pairs.reset(new Pair[LOOK * (count + 1) + SPARE]);
+    }
+};
+
+class Rooms {
+  public:
+    std::unique_ptr<Room> take() {
+        const std::lock_guard<std::mutex> lock(guard_);
+        if (free_.empty()) return std::make_unique<Room>();
+        std::unique_ptr<Room> room = std::move(free_.back());
+        free_.pop_back();
+        return room;
+    }
+    void give(std::unique_ptr<Room> room) {
+        const std::lock_guard<std::mutex> lock(guard_);
+        free_.push_back(std::move(room));
+    }
+
+  private:
+    std::mutex guard_;
+    std::vector<std::unique_ptr<Room>> free_;
+};
+
 class Leaves {
   public:
     // Lists can be had for each of the reaches. What `given` points to is not kept.
@@ -43,6 +80,8 @@ class Leaves {
     const double* centre(std::int64_t leaf) const { return centres_.get() + leaf * components_.width; }
     const float* packed() const { return packed_.data(); }
     Lists lists(std::size_t reach) const;
+    // Kept from pass to pass.
+    Rooms& rooms() const { return rooms_; }
 
   private:
     void keep(const Given& given);
@@ -63,6 +102,7 @@ class Leaves {
     std::vector<float> packed_;
     std::vector<std::int32_t> own_;       // the leaf next to each mean
     std::vector<std::uint64_t> listed_;   // (k, reaches, words)
+    mutable Rooms rooms_;
 };
 
 }  // namespace stream_mix

@@ -44,7 +44,8 @@ struct Pair {
     double r;
 };
 
-// A leaf's list as the loops read it: blocks of four components, feature by feature, the constant first.
+// A leaf's list as the loops read it: component by component, the constant after the features, and as many components
+// that nobody likes as fill up a block of four.
 struct Listed {
     std::int64_t count;
     const std::int32_t* members;
@@ -63,7 +64,7 @@ constexpr double CUT = -11.090354888959125;
 // What a row got: it was scored; no component of the list explains it; it is too far out for single precision.
 enum class Fate : std::int8_t { scored, far, wild };
 
-// Of some rows. `pairs` has room for LOOK * list.count + SPARE of them.
+// Of some rows. `pairs` has room for LOOK * (list.count + 1) + SPARE of them.
 struct Looked {
     std::int32_t first;  // the number of the first row, from which pairs count on
     double* log_density;
@@ -74,11 +75,11 @@ struct Looked {
 };
 
 STREAM_MIX_INLINE constexpr std::int64_t list_bounds(std::int64_t count, std::int64_t features) {
-    return (count + 3) / 4 * 4 * (features + 1);
+    return (count + 3) / 4 * 4 * (features + 1) + 8;
 }
 // Bytes that `look` computes in, d being padded.
 STREAM_MIX_INLINE constexpr std::int64_t look_room(std::int64_t count, std::int64_t d) {
-    return 16 * (LOOK * count + SPARE) + 4 * LOOK * (count + 3 + 4 * d + 8) + 4 * (count + 1) + 32 * LOOK * TILES + 64;
+    return 24 * (LOOK * (count + 1) + SPARE) + 4 * LOOK * (count + 3 + 4 * d + 8) + 4 * (count + 1) + 32 * LOOK * TILES + 64;
 }
 
 // The loops for one instruction set.

@@ -15,16 +15,16 @@ constexpr double WIDEST = 1e15;
 // Scores of blocks of components for N vectors of rows: `each(component, vector, scores)`.
 template <int N, class Each>
 inline void products(const float* theta, std::int64_t blocks, std::int64_t features, const float* columns, Each&& each) {
-    for (std::int64_t b = 0; b < blocks; ++b) {
+    const std::int64_t size = features + 1;
+    for (std::int64_t b = 0; b < blocks; ++b, theta += BLOCK * size) {
         fvec s[BLOCK][N];
         for (int r = 0; r < BLOCK; ++r)
-            for (int v = 0; v < N; ++v) s[r][v] = splat(theta[r]);
-        theta += BLOCK;
+            for (int v = 0; v < N; ++v) s[r][v] = splat(theta[r * size + features]);
         const float* column = columns;
-        for (std::int64_t f = 0; f < features; ++f, theta += BLOCK, column += LOOK)
+        for (std::int64_t f = 0; f < features; ++f, column += LOOK)
             for (int v = 0; v < N; ++v) {
                 const fvec y = load(column + v * V);
-                for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r]) * y;
+                for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r * size + f]) * y;
             }
         for (int r = 0; r < BLOCK; ++r)
             for (int v = 0; v < N; ++v) each(b * BLOCK + r, v, s[r][v]);
@@ -172,10 +172,9 @@ struct Room {
     std::int32_t *next, *label;
     std::int64_t pairs;
 
-    Room(void* at, std::int64_t count, std::int64_t width) : pairs(LOOK * count + SPARE) {
-        // The scores of pairs take the room of what was found, which is sorted by then.
+    Room(void* at, std::int64_t count, std::int64_t width) : pairs(LOOK * (count + 1) + SPARE) {
         score = static_cast<double*>(at);
-        found = static_cast<Candidate*>(at);
+        found = reinterpret_cast<Candidate*>(score + pairs);
         sorted = found + pairs;
         top = reinterpret_cast<double*>(sorted + pairs);
         sum = top + LOOK * TILES;
@@ -189,6 +188,9 @@ struct Room {
         label = next + count + 1;
     }
 };
+
+// Rows of a full component that are worked out together.
+constexpr int TOGETHER = 4;
 
 // Finds what may matter to some rows, and works it out.
 struct Search {
@@ -231,46 +233,57 @@ struct Search {
         score(list.bounds, (list.count + BLOCK - 1) / BLOCK, c.features(), room.columns, count, room.bounds, room.most,
               room.whose);
         start(first, count, fate);
-        for (std::int64_t member = 0; member < list.count; ++member)
+        for (std::int64_t member = 0; member < list.count; ++member) {
+            const float* bounds = room.bounds + member * LOOK;
+            std::uint64_t rows = 0;
             for (int v = 0; v < count; v += V)
-                for (bits left = bits_of(above(load(room.bounds + member * LOOK + v), load(room.least + v))); left;
-                     left &= left - 1)
-                    room.found[n_found++] = {static_cast<std::int32_t>(member),
-                                             static_cast<std::int32_t>(first + v + __builtin_ctz(left))};
+                rows |= static_cast<std::uint64_t>(bits_of(above(load(bounds + v), load(room.least + v)))) << v;
+            for (; rows; rows &= rows - 1)
+                room.found[n_found++] = {static_cast<std::int32_t>(member),
+                                         static_cast<std::int32_t>(first + __builtin_ctzll(rows))};
+        }
     }
-    // Component by component, so that each is fetched once.
+    // Component by component.
     void sort() const {
         __builtin_memset(room.next, 0, sizeof(std::int32_t) * (list.count + 1));
         for (std::int64_t i = 0; i < n_found; ++i) ++room.next[room.found[i].member + 1];
         for (std::int64_t member = 0; member < list.count; ++member) room.next[member + 1] += room.next[member];
         for (std::int64_t i = 0; i < n_found; ++i) room.sorted[room.next[room.found[i].member]++] = room.found[i];
     }
-    void take(std::int32_t k, std::int64_t row, double s, Looked& out) const {
-        if (s < room.top[row] + CUT) return;
+    void take(std::int32_t k, std::int32_t row, double s, Looked& out) const {
         if (s > room.top[row] || (s == room.top[row] && k < room.label[row])) {
             room.top[row] = s;
             room.label[row] = k;
         }
+        // What is not kept is written over.
         room.score[out.n_pairs] = s;
-        out.pairs[out.n_pairs++] = {k, static_cast<std::int32_t>(row), 0.0};
+        out.pairs[out.n_pairs] = {k, row, 0.0};
+        out.n_pairs += s >= room.top[row] + CUT;
     }
-    void work_out(Looked& out) const {
-        for (std::int64_t i = 0; i < n_found;) {
-            const std::int32_t member = room.sorted[i].member, k = list.members[member];
-            const std::int64_t row[2] = {room.sorted[i].row, room.sorted[i + 1 < n_found ? i + 1 : i].row};
-            double s[2];
-            if (i + 1 < n_found && room.sorted[i + 1].member == member) {
-                exact<2>(k, row, s);
-                take(k, row[0], s[0], out);
-                take(k, row[1], s[1], out);
-                i += 2;
-            } else {
-                exact<1>(k, row, s);
-                take(k, row[0], s[0], out);
-                ++i;
+    // Works out what was found of components that come one after the other.
+    void work_out(const Candidate* found, Looked& out) const {
+        for (std::int64_t begin = 0, end; begin < n_found; begin = end) {
+            const std::int32_t member = found[begin].member, k = list.members[member];
+            for (end = begin + 1; end < n_found && found[end].member == member;) ++end;
+            for (std::int64_t i = begin; i < end; i += TOGETHER) {
+                std::int64_t row[TOGETHER];
+                for (int n = 0; n < TOGETHER; ++n) row[n] = found[i + n < end ? i + n : i].row;
+                double s[TOGETHER];
+                exact<TOGETHER>(k, row, s);
+                for (int n = 0; n < TOGETHER && i + n < end; ++n) take(k, static_cast<std::int32_t>(row[n]), s[n], out);
             }
         }
-        out.worked_out = n_found;
+        out.worked_out += n_found;
+    }
+    void work_out_each(Looked& out) const {
+        for (std::int64_t i = 0; i < n_found; ++i) {
+            const std::int32_t k = list.members[room.found[i].member];
+            const std::int64_t row = room.found[i].row;
+            double s;
+            exact<1>(k, &row, &s);
+            take(k, static_cast<std::int32_t>(row), s, out);
+        }
+        out.worked_out += n_found;
     }
 };
 
@@ -320,15 +333,22 @@ int look(const Components& c, const Listed& list, const double* y, std::int64_t 
          bool hard, void* workspace, Looked& out) {
     const Room room(workspace, list.count, c.width);
     Search search{c, list, y, stride, z, room, 0};
+    out.n_pairs = out.worked_out = 0;
     int done = 0;
-    while (done < count && search.n_found <= SPARE) {
+    // Full components are large: each is fetched once for many rows. Others are worked out tile by tile.
+    const bool full = c.shape == Shape::full;
+    while (done < count && (full ? search.n_found : out.n_pairs) <= SPARE) {
         const int tile = count - done < LOOK ? count - done : LOOK;
         search.tile(done, tile, out.fate);
         done += tile;
+        if (full) continue;
+        search.work_out_each(out);
+        search.n_found = 0;
     }
-    search.sort();
-    out.n_pairs = 0;
-    search.work_out(out);
+    if (full) {
+        search.sort();
+        search.work_out(room.sorted, out);
+    }
     finish(search, done, hard, out);
     return done;
 }
@@ -346,32 +366,32 @@ void nearest(std::int64_t d, std::int64_t width, std::int64_t centres, const flo
 bool pack(const Components& c, const Listed& list, float* bounds) {
     const std::int64_t f = c.features();
     const double slack = static_cast<double>(f + 8) * 0x1p-23;
+    const auto narrow = [](float* to, vec from) {
+        const half v = __builtin_convertvector(from, half);
+        __builtin_memcpy(to, &v, sizeof v);
+    };
     vec most{};
-    for (std::int64_t i = 0; i < list.count; ++i) {
-        float *to = bounds + i / BLOCK * BLOCK * (f + 1) + i % BLOCK, linear[W], square[W];
+    // Whole vectors are written, from the first on: what is too much is written over by what comes after.
+    float* to = bounds;
+    for (std::int64_t i = 0; i < list.count; ++i, to += f + 1) {
         const std::int64_t k = list.members[i];
-        const double* mean = c.means + k * c.width;
-        vec length{}, p = splat(c.least[k]);
+        const double *mean = c.means + k * c.width, *precision = c.precision + k * c.width;
+        vec length{};
         for (std::int64_t j = 0; j < c.d; j += W) {
-            if (c.by_feature) p = load(c.precision + k * c.width + j);
-            const vec delta = load(mean + j) - load(list.centre + j), product = p * delta;
-            const half narrow = __builtin_convertvector(product, half), factor = __builtin_convertvector((slack - 0.5) * p, half);
-            __builtin_memcpy(linear, &narrow, sizeof narrow);
-            __builtin_memcpy(square, &factor, sizeof factor);
-            length += product * delta;
+            const vec p = c.by_feature ? load(precision + j) : splat(c.least[k]);
+            const vec delta = load(mean + j) - load(list.centre + j), linear = p * delta;
+            narrow(to + j, linear);
+            length += linear * delta;
             most = max(p, most);
-            const int n = static_cast<int>(c.d - j < W ? c.d - j : W);
-            for (int l = 0; l < n; ++l) to[(1 + j + l) * BLOCK] = linear[l];
-            for (int l = 0; l < n && c.by_feature; ++l) to[(1 + c.d + j + l) * BLOCK] = square[l];
         }
+        for (std::int64_t j = 0; j < c.d && c.by_feature; j += W) narrow(to + c.d + j, (slack - 0.5) * load(precision + j));
+        if (!c.by_feature) to[c.d] = static_cast<float>((slack - 0.5) * c.least[k]);
         const double all = total(length);
-        if (!c.by_feature) to[(1 + c.d) * BLOCK] = static_cast<float>((slack - 0.5) * c.least[k]);
-        to[0] = static_cast<float>(c.peak[k] - 0.5 * all + slack * (__builtin_fabs(c.peak[k]) + all));
+        to[f] = static_cast<float>(c.peak[k] - 0.5 * all + slack * (__builtin_fabs(c.peak[k]) + all));
         most = max(splat(all), most);
     }
-    for (std::int64_t i = list.count; i % BLOCK; ++i)
-        for (std::int64_t j = 0; j <= f; ++j)
-            bounds[i / BLOCK * BLOCK * (f + 1) + i % BLOCK + j * BLOCK] = j ? 0.0f : -1e37f;
+    for (std::int64_t i = list.count; i % BLOCK; ++i, to += f + 1)
+        for (std::int64_t j = 0; j <= f; ++j) to[j] = j < f ? 0.0f : -1e37f;
     return largest(most) < WIDEST;
 }
 

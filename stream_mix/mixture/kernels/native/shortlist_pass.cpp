@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <numeric>
 
 #include "threads.hpp"
@@ -10,9 +9,11 @@
 namespace stream_mix {
 namespace {
 
-// Rows that are sorted by leaf together, rows whose shares are kept at a time, rows of a piece of work, and those of
+// Rows that are sorted by leaf together; rows, and pairs, that are kept at a time; rows of a piece of work, and those of
 // one that is scored by all components.
-constexpr std::int64_t BLOCK = 1 << 17, WAVE = 1 << 14, PIECE = 1 << 11, FAR_PIECE = 1 << 8;
+constexpr std::int64_t BLOCK = 1 << 17, WAVE = 1 << 14, WAVE_PAIRS = 1 << 20, PIECE = 1 << 10, FAR_PIECE = 1 << 8;
+// Pieces of a wave, at least.
+constexpr std::int64_t WAVE_PIECES = 16;
 // Groups of components whose sums are added up by themselves.
 constexpr std::int64_t GROUPS = 64;
 
@@ -30,55 +31,22 @@ struct Piece {
     Buffer pooled;
 };
 
-// What a thread computes in, given back for the next piece.
-struct Room {
-    std::vector<float> bounds;
-    std::unique_ptr<char[]> look;
-    std::unique_ptr<Pair[]> pairs;
-    std::int64_t members = 0;
-
-    void hold(std::int64_t count, const Components& c) {
-        if (count <= members) return;
-        members = count;
-        bounds.resize(list_bounds(count, c.features()));
-        look.reset(new char[look_room(count, c.width)]);
-        pairs.reset(new Pair[LOOK * count + SPARE]);
-    }
-};
-
-class Rooms {
-  public:
-    std::unique_ptr<Room> take() {
-        const std::lock_guard<std::mutex> lock(guard_);
-        if (free_.empty()) return std::make_unique<Room>();
-        std::unique_ptr<Room> room = std::move(free_.back());
-        free_.pop_back();
-        return room;
-    }
-    void give(std::unique_ptr<Room> room) {
-        const std::lock_guard<std::mutex> lock(guard_);
-        free_.push_back(std::move(room));
-    }
-
-  private:
-    std::mutex guard_;
-    std::vector<std::unique_ptr<Room>> free_;
-};
-
 // A block of rows on its way through the lists.
 class Block {
   public:
-    Block(const Leaves& leaves, const Rows& rows, bool hard, double* log_density, Totals* totals, int threads)
+    Block(const Leaves& leaves, const Rows& rows, std::int64_t wave, bool hard, double* log_density, Totals* totals,
+          int threads)
         : leaves_(leaves),
           c_(leaves.components()),
           kernels_(*leaves.isa().lists),
           rows_(rows),
+          wave_(wave),
           hard_(hard),
           log_density_(log_density),
           totals_(totals),
           threads_(threads),
           stride_(Totals::stride(c_)),
-          y_((std::min(rows.n, WAVE + PIECE)) * stride_) {}
+          y_(std::min(rows.n, wave + PIECE) * stride_) {}
 
     // The rows of each leaf, in their own order: order[first[l]] to order[first[l + 1] - 1].
     bool sort(std::vector<std::int64_t>& first, std::vector<std::int32_t>& order) {
@@ -108,9 +76,11 @@ class Block {
 
     // All of the pieces, as many at a time as a wave has room for.
     bool run(std::vector<Piece>& pieces) {
+        most_members_ = 0;
+        for (const Piece& piece : pieces) most_members_ = std::max(most_members_, piece.n_members);
         for (std::size_t begin = 0, end; begin < pieces.size(); begin = end) {
             std::int64_t rows = 0;
-            for (end = begin; end < pieces.size() && rows < WAVE; ++end) {
+            for (end = begin; end < pieces.size() && rows < wave_; ++end) {
                 pieces[end].first = rows;
                 rows += pieces[end].count;
             }
@@ -127,8 +97,8 @@ class Block {
 
   private:
     bool score(Piece& piece) {
-        std::unique_ptr<Room> room = rooms_.take();
-        room->hold(piece.n_members, c_);
+        std::unique_ptr<Room> room = leaves_.rooms().take();
+        room->hold(most_members_, c_);
         const Listed list{piece.n_members, piece.members, piece.centre, room->bounds.data(), piece.reach};
         if (!kernels_.pack(c_, list, room->bounds.data())) return false;
         constexpr std::int64_t most = LOOK * TILES;
@@ -145,7 +115,7 @@ class Block {
             take(piece, start, static_cast<int>(done), looked);
         }
         if (totals_ && totals_->pooled) pool(piece);
-        rooms_.give(std::move(room));
+        leaves_.rooms().give(std::move(room));
         return true;
     }
 
@@ -159,11 +129,9 @@ class Block {
                 (looked.fate[b] == Fate::far ? piece.far : piece.wild).push_back(row);
         }
         if (!totals_) return;
-        for (std::int64_t i = 0; i < looked.n_pairs; ++i) {
-            Pair pair = looked.pairs[i];
-            if (rows_.w) pair.r *= rows_.w[piece.which[pair.row - piece.first]];
-            piece.pairs.push_back(pair);
-        }
+        for (Pair* pair = looked.pairs; rows_.w && pair < looked.pairs + looked.n_pairs; ++pair)
+            pair->r *= rows_.w[piece.which[pair->row - piece.first]];
+        piece.pairs.insert(piece.pairs.end(), looked.pairs, looked.pairs + looked.n_pairs);
     }
 
     // The sum of w y y' of the piece's rows, whosever they are.
@@ -181,7 +149,8 @@ class Block {
             for (const Pair& pair : piece->pairs) ++first[pair.k + 1];
         std::partial_sum(first.begin(), first.end(), first.begin());
         std::vector<std::int64_t> next(first.begin(), first.end() - 1);
-        std::vector<Pair> sorted(first.back());
+        if (static_cast<std::int64_t>(sorted_.size()) < first.back()) sorted_.resize(first.back());
+        std::vector<Pair>& sorted = sorted_;
         for (const Piece* piece = begin; piece < end; ++piece)
             for (const Pair& pair : piece->pairs) sorted[next[pair.k]++] = pair;
         in_groups(GROUPS, threads_, [&](std::int64_t group) {
@@ -201,44 +170,51 @@ class Block {
     const Components& c_;
     const ListKernels& kernels_;
     const Rows& rows_;
+    const std::int64_t wave_;
+    std::int64_t most_members_ = 0;
     const bool hard_;
     double* const log_density_;
     Totals* const totals_;
     const int threads_;
     const std::int64_t stride_;
     Buffer y_;
-    Rooms rooms_;
+    std::vector<Pair> sorted_;
 };
 
-Piece piece_of(const Lists& lists, const Leaves& leaves, std::int64_t leaf, double reach, const std::int32_t* which,
-               std::int64_t count) {
+Piece piece_of(const Leaves& leaves, std::int64_t leaf, const std::int32_t* which, std::int64_t count) {
     Piece piece;
-    piece.members = lists.members.data() + lists.offset[leaf];
-    piece.n_members = lists.offset[leaf + 1] - lists.offset[leaf];
     piece.centre = leaves.centre(leaf);
-    piece.reach = reach;
     piece.which = which;
     piece.count = count;
     return piece;
 }
 
 // Up to BLOCK rows. `start` is the number of their first.
-bool run_block(const Leaves& leaves, const Lists& lists, double reach, const Rows& rows, bool hard, double* log_density,
+bool run_block(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, std::int64_t start, int threads) {
-    Block block(leaves, rows, hard, log_density, totals, threads);
+    // The sums do not depend on it but for rounding, which is the same for the same rows.
+    const std::int64_t wave = std::clamp(static_cast<std::int64_t>(static_cast<double>(WAVE_PAIRS) / (way.pairs + 1.0)),
+                                         WAVE_PIECES * LOOK, WAVE);
+    const std::int64_t most = std::min(PIECE, wave / WAVE_PIECES), most_far = lists ? std::min(FAR_PIECE, most) : most;
+    Block block(leaves, rows, wave, way.hard, log_density, totals, threads);
     std::vector<std::int64_t> first;
     std::vector<std::int32_t> order, far, all(leaves.components().k);
     if (!block.sort(first, order)) return false;
     std::vector<Piece> pieces, rest;
-    for (std::int64_t leaf = 0; leaf < leaves.count(); ++leaf)
-        for (std::int64_t i = first[leaf]; i < first[leaf + 1]; i += PIECE)
-            pieces.push_back(piece_of(lists, leaves, leaf, reach, order.data() + i, std::min(PIECE, first[leaf + 1] - i)));
+    if (!lists) far.swap(order);
+    for (std::int64_t leaf = 0; lists && leaf < leaves.count(); ++leaf)
+        for (std::int64_t i = first[leaf]; i < first[leaf + 1]; i += most) {
+            pieces.push_back(piece_of(leaves, leaf, order.data() + i, std::min(most, first[leaf + 1] - i)));
+            pieces.back().reach = way.reach;
+            pieces.back().members = lists->members.data() + lists->offset[leaf];
+            pieces.back().n_members = lists->offset[leaf + 1] - lists->offset[leaf];
+        }
     if (!block.run(pieces)) return false;
     for (const Piece& piece : pieces) far.insert(far.end(), piece.far.begin(), piece.far.end());
     std::iota(all.begin(), all.end(), 0);
     const std::int64_t n_far = static_cast<std::int64_t>(far.size());
-    for (std::int64_t i = 0; i < n_far; i += FAR_PIECE) {
-        rest.push_back(piece_of(lists, leaves, 0, 0.0, far.data() + i, std::min(FAR_PIECE, n_far - i)));
+    for (std::int64_t i = 0; i < n_far; i += most_far) {
+        rest.push_back(piece_of(leaves, 0, far.data() + i, std::min(most_far, n_far - i)));
         rest.back().members = all.data();
         rest.back().n_members = leaves.components().k;
     }
@@ -254,7 +230,7 @@ bool run_block(const Leaves& leaves, const Lists& lists, double reach, const Row
 
 }  // namespace
 
-bool run_lists(const Leaves& leaves, const Lists& lists, double reach, const Rows& rows, bool hard, double* log_density,
+bool run_lists(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, int threads) {
     for (std::int64_t start = 0; start < rows.n; start += BLOCK) {
         Rows some = rows;
@@ -263,7 +239,7 @@ bool run_lists(const Leaves& leaves, const Lists& lists, double reach, const Row
                              : static_cast<const void*>(static_cast<const double*>(rows.x) + at);
         some.n = std::min(BLOCK, rows.n - start);
         some.w = rows.w ? rows.w + start : nullptr;
-        if (!run_block(leaves, lists, reach, some, hard, log_density + start, totals, report, start, threads)) return false;
+        if (!run_block(leaves, lists, way, some, log_density + start, totals, report, start, threads)) return false;
     }
     return true;
 }

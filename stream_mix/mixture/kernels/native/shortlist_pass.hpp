@@ -20,10 +20,16 @@ struct Report {
     std::vector<std::int64_t> wild;        // rows that were not scored: too far out
 };
 
-// Log densities of the rows, and where `totals` is given their sums, which do not depend on the number of threads. A
-// row further than `reach` (squared Mahalanobis) from the likeliest component of its list is scored by all. False
-// where a value is missing, or components are too wide or narrow for single precision.
-bool run_lists(const Leaves& leaves, const Lists& lists, double reach, const Rows& rows, bool hard, double* log_density,
+// How rows are scored.
+struct Way {
+    double reach;  // a row further (squared Mahalanobis) from the likeliest component of its list is scored by all
+    bool hard;
+    double pairs;  // of a row and a component, that there will be of each row, about: for the room that they need
+};
+
+// Log densities of the rows, by all components where there are no lists, and where `totals` is given their sums, which do not depend on the number of threads.
+// False where a value is missing, or components are too wide or narrow for single precision.
+bool run_lists(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, int threads);
 
 }  // namespace stream_mix

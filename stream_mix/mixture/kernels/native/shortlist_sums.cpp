@@ -66,11 +66,11 @@ double add_pairs(const Pair* pairs, std::int64_t n, const double* rows, std::int
     double mass = 0.0;
     for (std::int64_t i = 0; i < n; ++i) mass += pairs[i].r;
     for (std::int64_t c = 0; c < stride;) {
-        if (c + 2 * W < stride) {
-            add_some<4>(pairs, n, rows, stride, sums + c);
+        if (c + 4 * W <= stride) {
+            add_some<4>(pairs, n, rows + c, stride, sums + c);
             c += 4 * W;
         } else {
-            add_some<1>(pairs, n, rows, stride, sums + c);
+            add_some<1>(pairs, n, rows + c, stride, sums + c);
             c += W;
         }
     }
