@@ -21,6 +21,7 @@ posterior = _CHOSEN.posterior
 accumulate = _CHOSEN.accumulate
 nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
+crc32 = _CHOSEN.crc32
 read_points = _CHOSEN.read_points
 columns = _CHOSEN.columns
 
@@ -35,6 +36,7 @@ __all__ = [
     "available",
     "chosen",
     "columns",
+    "crc32",
     "first_beyond",
     "has_missing",
     "named",

@@ -55,6 +55,9 @@ class Kernels(Protocol):
     def folder(self, **choices: Any) -> Any:
         """The fold over whole batches for a family and memory that it knows; None where there is none."""
 
+    def crc32(self, data: bytes, before: int = 0) -> int:
+        """`zlib.crc32`, by other means where there are better."""
+
     def read_points(
         self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
     ) -> tuple[Any, ...] | None:

@@ -123,6 +123,10 @@ class Compiled:
         """The fold over batches, compiled, for a family and memory that it knows."""
         return _native.Folder(isa=self.name, **choices)
 
+    def crc32(self, data: bytes, before: int = 0) -> int:
+        """As `zlib.crc32`, four times as fast where the processor multiplies without carries."""
+        return _native.crc32(data, before)
+
     def read_points(
         self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
     ) -> tuple[Any, ...] | None:

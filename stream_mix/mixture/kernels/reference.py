@@ -9,6 +9,7 @@ widened to features. Then both halves of EM are one matrix product each:
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,10 @@ class Reference:
 
     def folder(self, **choices: Any) -> None:
         """None: `learning` is the fold."""
+
+    def crc32(self, data: bytes, before: int = 0) -> int:
+        """`zlib.crc32`."""
+        return zlib.crc32(data, before)
 
     def read_points(self, message: bytes, *limits: float) -> None:
         """None: `protocol` reads messages."""
