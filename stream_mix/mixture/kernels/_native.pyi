@@ -2,7 +2,7 @@
 from collections.abc import Hashable
 from typing import Any, TypeAlias
 
-from ..arrays import Array, Ints
+from ..arrays import Array, Floats, Ints
 
 Lists: TypeAlias = tuple[Ints, Ints, Ints, float]
 
@@ -15,7 +15,7 @@ def read_points(
 ) -> tuple[Any, ...] | None: ...
 
 class Columns:
-    def __init__(self, label: Ints, p: Array | None, log_density: Array, outlier: Array) -> None: ...
+    def __init__(self, label: Ints, p: Floats | None, log_density: Array, outlier: Floats) -> None: ...
     def message(self, head: bytes, first: int, last: int, tail: bytes) -> bytes: ...
 
 class Mixture:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Ints
+from ..arrays import Array, Floats, Ints
 from ..basis import Basis
 from . import _native, shortlist, threads
 from .answers import Sums, Told
@@ -133,7 +133,7 @@ class Compiled:
         """A frame of points as it usually is, in one visit of its bytes."""
         return _native.read_points(message, rows, features, cells, string, seq, value)
 
-    def columns(self, label: Ints, p: Array | None, log_density: Array, outlier: Array) -> _native.Columns:
+    def columns(self, label: Ints, p: Floats | None, log_density: Array, outlier: Floats) -> _native.Columns:
         """What a model says of n rows, to be cut into messages."""
         return _native.Columns(label, p, log_density, outlier)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Ints
+from ..arrays import Array, Floats, Ints
 from ..basis import Basis
 from .answers import Sums, Told, has_missing
 from .natural import Natural, unpack
@@ -66,10 +66,12 @@ class Reference:
         """`zlib.crc32`."""
         return zlib.crc32(data, before)
 
-    def read_points(self, message: bytes, *limits: float) -> None:
+    def read_points(
+        self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
+    ) -> None:
         """None: `protocol` reads messages."""
 
-    def columns(self, *columns: Array | None) -> None:
+    def columns(self, label: Ints, p: Floats | None, log_density: Array, outlier: Floats) -> None:
         """None: `protocol` writes messages."""
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
