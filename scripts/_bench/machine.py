@@ -87,6 +87,17 @@ def resident(pid: int | None = None) -> int:
         return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)])) * 1024
 
 
+def spent(pid: int) -> float | None:
+    """Seconds of processor time that a process has had, in steps of a hundredth; None where the system does
+    not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def load() -> float | None:
     """Processes that wanted to run over the last minute, on average, ours among them."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -70,12 +70,21 @@ class Stream:
     producer: subprocess.Popen[str]
     consumer: subprocess.Popen[str]
     watched: int
+    between: str
     memory: list[float] = field(default_factory=list)
     rows: int = 0
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Their ids by what they do; one that only reads is the consumer too."""
+        found = {"producer": self.producer.pid, self.between: self.watched}
+        return found if self.consumer.pid == self.watched else {**found, "consumer": self.consumer.pid}
 
     def round(self) -> float:
         """One round. Raises PipelineError where nothing comes back."""
         assert self.producer.stdin is not None
+        before = {name: machine.spent(pid) for name, pid in self.processes.items()}
         self.producer.stdin.write("go\n")
         self.producer.stdin.flush()
         self._watch()
@@ -83,7 +92,17 @@ class Stream:
         if not came["rows"]:
             raise PipelineError("no assignment came back")
         self.rows += came["rows"]
+        for name, pid in self.processes.items():
+            if (then := before[name]) is not None and (now := machine.spent(pid)) is not None:
+                self.spent[name] = self.spent.get(name, 0.0) + now - then
         return float(came["rows"] / (came["last"] - went["start"]))
+
+    @property
+    def shares(self) -> str:
+        """How many processes there are, and how many microseconds of a core each frame took of each."""
+        frames = self.rows / self.load.n
+        each = ", ".join(f"{name} {1e6 * spent / frames:.0f}" for name, spent in self.spent.items())
+        return f"{len(self.processes)} processes" + (f" ({each} us a frame)" if each else "")
 
     @property
     def lost(self) -> int:
@@ -125,7 +144,7 @@ def stream(
         producer = stack.enter_context(_process("producer", folder, c))
         _line(producer, "warm")
         _line(consumer, "warm")
-        yield Stream(load, folder, producer, consumer, middle.pid)
+        yield Stream(load, folder, producer, consumer, middle.pid, between)
 
 
 @contextmanager

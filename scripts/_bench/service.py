@@ -1,4 +1,9 @@
-"""The service end to end: rows in at one socket, assignments out at another, with and without a journal."""
+"""The service end to end: rows in at one socket, assignments out at another, with and without a journal.
+
+A peer takes the same frames from the same kind of socket, on the same cores. What only reads them is two
+processes; the engine is three, with who reads what it says, and so is the relay, which shows what is left
+where three share the cores and the model costs nothing. Their notes say what a frame takes of each.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from statistics import median
 
 import numpy as np
 
+from .machine import cores
 from .memory import growth_record
 from .pipeline import ENGINE, D, K, Load, Stream, stream
 from .record import Name, Options, Record, Target
@@ -97,7 +103,7 @@ def _beside(folder: Path, options: Options) -> Iterator[Record]:
             median(rates[between]),
             median(a / b for a, b in zip(ours, rates[between], strict=True)),
             target=Target("ratio", ">=", LEAST_RATIO) if between == "decode" else None,
-            note=_note(engine),
+            note=f"{_note(engine)}; {engine.shares} share {cores()} cores, beside {streams[between].shares}",
         )
     # From the middle on: until then ZeroMQ's queues, which are bounded, may still fill.
     half = len(engine.memory) // 2

@@ -28,6 +28,7 @@ from stream_mix.mixture import (
 )
 from stream_mix.mixture import batches as compiled_batches
 from stream_mix.mixture.arrays import Array
+from stream_mix.mixture.em import e_step, outlier
 from stream_mix.mixture.folders import forget
 from stream_mix.mixture.kernels import available, named
 
@@ -160,6 +161,22 @@ def test_what_is_said_before_learning_is_the_posterior(family: str) -> None:
     np.testing.assert_array_equal(found.label, slow.label)
     for name in ("p", "log_density", "outlier"):
         np.testing.assert_allclose(getattr(found, name), getattr(slow, name), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 7, 8, 33, 160])
+@pytest.mark.parametrize("spread", [1.0, 1e4])
+def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread: float) -> None:
+    # The second of two clusters is `spread` times as wide: of 160 features the peaks are 460 apart.
+    rng = np.random.default_rng(d)
+    x = rng.normal(size=(2000, d))
+    x[1000:] = 1e6 + spread * x[1000:]
+    model, _ = learn(Model.new(spec("spherical", n_components=2, batch_size=200), d), Rows.of(x))
+    centre = x[:1000].mean(axis=0)
+    for rows in (x[::7], centre + 3.0 * (x[:99] - centre), centre + 40.0 * (x[:99] - centre), centre[None]):
+        said = posterior(model, rows)
+        z = model.basis.forward(rows)
+        slow = outlier(model.parameters, z, e_step(model.parameters, z).log_density)
+        np.testing.assert_allclose(said.outlier, slow, rtol=1e-10, atol=1e-12)
 
 
 def test_the_record_that_was_given_stays_as_it_was() -> None:

@@ -23,6 +23,7 @@ accumulate = _CHOSEN.accumulate
 marginals = _CHOSEN.marginals
 nearest_two = _CHOSEN.nearest_two
 first_beyond = _CHOSEN.first_beyond
+crc32 = _CHOSEN.crc32
 read_points = _CHOSEN.read_points
 columns = _CHOSEN.columns
 
@@ -39,6 +40,7 @@ __all__ = [
     "available",
     "chosen",
     "columns",
+    "crc32",
     "first_beyond",
     "has_missing",
     "marginals",

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from ..arrays import Array, Ints
+from ..arrays import Array, Floats, Ints
 from ..basis import Basis
 from .answers import Filled, Sums, Told
 from .natural import Natural
@@ -75,13 +75,16 @@ class Kernels(Protocol):
     def folder(self, **choices: Any) -> Any:
         """The fold over whole batches for a family and memory that it knows; None where there is none."""
 
+    def crc32(self, data: bytes, before: int = 0) -> int:
+        """`zlib.crc32`, by other means where there are better."""
+
     def read_points(
         self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
     ) -> tuple[Any, ...] | None:
         """Source, seq, x (n, d), t, w and features of a frame of points within these limits, None for what it
         lacks; None where it is anything else, or has a bad row."""
 
-    def columns(self, label: Ints, p: Array | None, log_density: Array, outlier: Array) -> Any:
+    def columns(self, label: Ints, p: Floats | None, log_density: Array, outlier: Floats) -> Any:
         """What a model says of n rows, to be cut into messages of some of them; None where that is left to
         whoever asks."""
 

@@ -9,12 +9,13 @@ widened to features. Then both halves of EM are one matrix product each:
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Ints
+from ..arrays import Array, Floats, Ints
 from ..basis import Basis
 from .answers import Sums, Told, has_missing
 from .natural import Natural, unpack
@@ -64,10 +65,16 @@ class Reference:
     def folder(self, **choices: Any) -> None:
         """None: `learning` is the fold."""
 
-    def read_points(self, message: bytes, *limits: float) -> None:
+    def crc32(self, data: bytes, before: int = 0) -> int:
+        """`zlib.crc32`."""
+        return zlib.crc32(data, before)
+
+    def read_points(
+        self, message: bytes, rows: int, features: int, cells: int, string: int, seq: int, value: float
+    ) -> None:
         """None: `protocol` reads messages."""
 
-    def columns(self, *columns: Array | None) -> None:
+    def columns(self, label: Ints, p: Floats | None, log_density: Array, outlier: Floats) -> None:
         """None: `protocol` writes messages."""
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:

@@ -6,10 +6,10 @@ import sqlite3
 import struct
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 import numpy as np
 
+from stream_mix.mixture.kernels import crc32
 from stream_mix.ports.journal.records import Checkpoint, DeadLetter, JournalError, JournalFrame, Output
 from stream_mix.ports.journal.schema import (
     FRAME_HEADER,

@@ -19,8 +19,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
-from zlib import crc32
 
+from stream_mix.mixture.kernels import crc32
 from stream_mix.ports.journal.records import JournalError, JournalFrame
 
 FORMAT: Final = 1

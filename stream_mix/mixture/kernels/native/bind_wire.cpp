@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "bind.hpp"
+#include "checksum.hpp"
 #include "points.hpp"
 
 namespace stream_mix {
@@ -96,7 +97,7 @@ struct Columns {
         if (!made.is_valid()) nb::raise_python_error();
         auto* to = reinterpret_cast<unsigned char*>(PyBytes_AS_STRING(made.ptr()));
         const auto put = [&to](const void* from, std::size_t count) {
-            std::memcpy(to, from, count);
+            if (count) std::memcpy(to, from, count);
             to += count;
         };
         put(head.c_str(), head.size());
@@ -122,6 +123,12 @@ void bind_wire(nb::module_& module) {
         },
         "message"_a, "rows"_a, "features"_a, "cells"_a, "string"_a, "seq"_a, "value"_a,
         "The parts of a plain frame of points, or None.");
+    module.def(
+        "crc32",
+        [](const nb::bytes& data, std::uint32_t before) {
+            return crc32(reinterpret_cast<const unsigned char*>(data.c_str()), data.size(), before);
+        },
+        "data"_a, "before"_a = 0, "zlib.crc32.");
     nb::class_<Columns>(module, "Columns", "What a model says of a group of rows, to be cut into messages.")
         .def(nb::new_([](const Indices& label, const std::optional<Numbers>& p, const Numbers& log_density,
                          const Numbers& outlier) {

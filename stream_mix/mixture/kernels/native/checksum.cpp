@@ -74,8 +74,8 @@ bool has_products() {
 
 }  // namespace
 
-std::uint32_t crc32(const unsigned char* data, std::size_t size) {
-    std::uint32_t crc = 0xFFFFFFFFu;
+std::uint32_t crc32(const unsigned char* data, std::size_t size, std::uint32_t before) {
+    std::uint32_t crc = ~before;
 #if defined(__x86_64__)
     static const bool products = has_products();
     if (products && size >= 64) {
