@@ -37,7 +37,7 @@ from .events import (
     Tick,
 )
 from .features import admitted, aligned
-from .queries import answer, snapshot, time_or_none
+from .queries import answer, judged, snapshot, time_or_none
 from .state import MARKS, Counters, EngineState, Learner, Mark
 
 RUN_CELLS = 1 << 21
@@ -179,7 +179,9 @@ class _News:
         every = self.state.plan.snapshot_every_rows
         then, now = before.border, after.border
         due = now.learned // every > then.learned // every or (then.warming and not now.warming)
-        return self.show(after) if due else after
+        # Figures at the pace of rows would cost more than learning: ticks bring them, and so does a doubling.
+        stale = after.found is None or now.generation >= 2 * after.found.generation
+        return self.show(after, fresh=stale) if due else after
 
     def batches_until_due(self, learner: Learner) -> int:
         """Batches that the model can learn before a snapshot is due, that one included."""
@@ -187,12 +189,14 @@ class _News:
         left = every - learner.border.learned % every
         return 1 if learner.border.warming else -(-left // learner.border.spec.batch_size)
 
-    def show(self, learner: Learner) -> Learner:
+    def show(self, learner: Learner, *, fresh: bool) -> Learner:
+        """Publishes a snapshot, with figures of validity of this moment or, unless `fresh`, the latest."""
         topic = f"snapshot/{self.name}"
         number = self.published.get(topic, 0)
         self.published[topic] = number + 1
-        self.effects.append(Publish(snapshot(self.state, self.name, learner.border, number)))
-        return replace(learner, shown=learner.border.learned)
+        found = judged(self.state, learner.border) if fresh or not learner.found else learner.found
+        self.effects.append(Publish(snapshot(self.state, self.name, learner.border, number, found)))
+        return replace(learner, shown=learner.border.learned, found=found)
 
 
 def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
@@ -213,7 +217,7 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
             found = posterior(learner.border, piece.x)
             border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
         said.take(learner.border, start, found)
-        learner = news.learned(learner, Learner(border, (), learner.shown), done.changes)
+        learner = news.learned(learner, replace(learner, border=border, waiting=()), done.changes)
         start += len(found.p)
     return learner
 
@@ -276,7 +280,7 @@ def _shown(state: EngineState, again: Container[str] = ()) -> tuple[EngineState,
         if border.warming or (border.learned == learner.shown and name not in again):
             continue
         news = _News(state, name, published)
-        learners[name] = news.show(learner)
+        learners[name] = news.show(learner, fresh=True)
         effects.extend(news.effects)
     return (replace(state, learners=learners, published=published) if effects else state), effects
 
