@@ -16,8 +16,8 @@ one does so by components that part the rows.
 The silhouette is the simplified one, (b - a) / max(a, b) with the distances a to the own centre and b to the
 nearest other (Hruschka, de Castro & Campello 2004), over the same rows of the mixture's own. Xie-Beni (1991;
 here with responsibilities to the first power) is the mean squared distance to the own centre over the
-least squared distance of two centres: smaller is better. Both measure distances in units of the mixture's own
-spread in each feature, in one unit for all features where components are round.
+least squared distance of two centres: smaller is better. Both measure distances in units of the spread of all
+rows in each feature, one ruler for every family.
 """
 
 from __future__ import annotations
@@ -72,8 +72,11 @@ class Validity:
     stability: float | None = None
 
 
-def measured(model: Model) -> Validity:
+def measured(model: Model, x: Array | None = None) -> Validity:
     """The figures of a model as it is; a pure function of it, the rows that it draws have a fixed seed.
+
+    Where rows x (n, d) of the stream are at hand, those without missing values stand for rows of the model's
+    own in entropy, BIC and silhouette.
 
     >>> from stream_mix.mixture import Rows, Spec, learn
     >>> rows = Rows.of([[0.0], [1.0], [90.0], [91.0]] * 100)
@@ -86,7 +89,7 @@ def measured(model: Model) -> Validity:
         return Validity(model.generation)
     found, moments = model.parameters, model.moments
     unit = spread(found, moments)
-    drawn = draws(found)
+    drawn = _given(model, x) or draws(found)
     entropy = silhouette = None
     if drawn is not None:
         told = e_step(found, drawn[0])
@@ -97,6 +100,15 @@ def measured(model: Model) -> Validity:
         model.generation, evidence, bic, icl, entropy, silhouette,
         xie_beni(found, moments, unit), clusters(model),
     )  # fmt: skip
+
+
+def _given(model: Model, x: Array | None) -> tuple[Array, Array] | None:
+    """Rows x (n, d) in the basis that miss nothing, and what each counts (n,); None where there are none."""
+    if x is None:
+        return None
+    z = model.basis.forward(x)
+    z = z[~np.isnan(z).any(axis=1)]
+    return (z, np.full(len(z), 1.0 / len(z))) if len(z) else None
 
 
 def stability(model: Model, other: Model) -> float | None:
@@ -140,13 +152,11 @@ def mean_scatter(moments: Moments) -> Array:
 
 
 def spread(parameters: Parameters, moments: Moments) -> Array:
-    """Standard deviations (d,) of all rows together; the same for all features where components are round."""
+    """Standard deviations (d,) of all rows together, 1 for a feature without spread."""
     share = _shares(moments)
     mean = share @ parameters.means
     within = moments.shape_of_scatter.variances(mean_scatter(moments), moments.k)
     variance = share @ (within + np.square(parameters.means - mean))
-    if parameters.family.isotropic:
-        variance = np.full(variance.size, variance.mean() if variance.size else 1.0)
     return np.sqrt(np.where(variance > 0, variance, 1.0))
 
 
