@@ -46,6 +46,8 @@ def draw(path: Path, result: Result, title: str) -> None:
 
 def _curves(ax: Axes, result: Result, figures: tuple[tuple[str, str], ...], label: str) -> None:
     """A curve for each figure and each kind of model, over the number of components."""
+    from matplotlib.ticker import MaxNLocator
+
     kinds: dict[str, list[Line]] = {}
     for line in result.lines:
         kinds.setdefault(line.family, []).append(line)
@@ -57,7 +59,7 @@ def _curves(ax: Axes, result: Result, figures: tuple[tuple[str, str], ...], labe
             points = [(line.components, sign * getattr(line, name)) for line in lines
                       if getattr(line, name) is not None]  # fmt: skip
             if points:
-                look = {"color": colour(place), "marker": "o", "markersize": 4, "linewidth": 1.6}
+                look: dict[str, Any] = {"color": colour(place), "marker": "o", "markersize": 4}
                 kind = _STYLES[style % len(_STYLES)]
                 ax.plot(*zip(*points, strict=True), kind, label=None if style else words, **look)
         if len(kinds) > 1 and figures is _LOW:
@@ -70,7 +72,7 @@ def _curves(ax: Axes, result: Result, figures: tuple[tuple[str, str], ...], labe
         va="bottom", color=INK, fontweight="bold",
     )  # fmt: skip
     ax.set_ylabel(label, color=INK)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.tick_params(colors=FAINT, labelcolor=INK)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, framealpha=0.9, edgecolor=FAINT)

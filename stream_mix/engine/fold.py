@@ -128,13 +128,9 @@ def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineS
         old.gaps + gaps, old.duplicates + duplicates,
     )  # fmt: skip
     return replace(
-        state,
-        offset=state.offset + len(x),
-        learners=learners,
-        marks=marks,
-        counters=counters,
+        state, offset=state.offset + len(x), learners=learners, marks=marks, counters=counters,
         published=published,
-    )
+    )  # fmt: skip
 
 
 class _Said:
@@ -270,19 +266,23 @@ def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[E
 
 
 def _shown(state: EngineState, again: Container[str] = ()) -> tuple[EngineState, list[Effect]]:
-    """Publishes a snapshot of every model that has learned rows since its last one, or is to be shown
-    `again`."""
+    """Publishes a snapshot of every model whose last one has not all rows learned, or not their figures, or
+    that is to be shown `again`."""
     effects: list[Effect] = []
     learners = dict(state.learners)
     published = dict(state.published)
     for name, learner in state.learners.items():
         border = learner.border
-        if border.warming or (border.learned == learner.shown and name not in again):
-            continue
-        news = _News(state, name, published)
-        learners[name] = news.show(learner, fresh=True)
-        effects.extend(news.effects)
-    return (replace(state, learners=learners, published=published) if effects else state), effects
+        judged_at = None if learner.found is None else learner.found.generation
+        told = border.learned == learner.shown and judged_at in (None, border.generation)
+        if not border.warming and (name in again or not told):
+            news = _News(state, name, published)
+            learners[name] = news.show(learner, fresh=judged_at != border.generation)
+            effects.extend(news.effects)
+        elif not border.warming and judged_at is None:
+            # After a restart there is nothing new to say, but health is asked.
+            learners[name] = replace(learner, found=judged(state, border))
+    return replace(state, learners=learners, published=published), effects
 
 
 def _joined(parts: Sequence[np.ndarray[Any, Any]]) -> Any:  # of what the parts are of

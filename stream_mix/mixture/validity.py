@@ -157,7 +157,8 @@ def spread(parameters: Parameters, moments: Moments) -> Array:
     mean = share @ parameters.means
     within = moments.shape_of_scatter.variances(mean_scatter(moments), moments.k)
     variance = share @ (within + np.square(parameters.means - mean))
-    return np.sqrt(np.where(variance > 0, variance, 1.0))
+    deviation: Array = np.sqrt(np.where(variance > 0, variance, 1.0))
+    return deviation
 
 
 def draws(parameters: Parameters, seed: int = 0) -> tuple[Array, Array] | None:
@@ -233,8 +234,8 @@ def _squared_distances(a: Array, b: Array) -> Array:
     """Squared distances (n, k) of rows a (n, d) and b (k, d), by one matrix product."""
     centre = b.mean(axis=0)
     a, b = a - centre, b - centre
-    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
-    return np.maximum(squared, 0.0)
+    squared: Array = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
+    return np.maximum(squared, 0.0, out=squared)
 
 
 def _shares(moments: Moments) -> Array:
