@@ -28,7 +28,8 @@ MAY = {
     "workers": SERVICE | {"client"},
     "pytest_plugin": SERVICE | {"client", "workers"},
     "demo": SERVICE | {"client", "workers", "river", "sklearn"},
-    "cli": SERVICE | {"client", "workers", "river", "sklearn", "demo"},
+    "compare": SERVICE | {"demo"},
+    "cli": SERVICE | {"client", "workers", "river", "sklearn", "demo", "compare"},
     "command": {"cli"},
 }
 # No sockets, files, clocks, logging, and no randomness but a generator that was handed in.

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import demo, info, journal, query, record, replay, run, send, watch
+from . import compare, demo, info, journal, query, record, replay, run, send, watch
 from .ending import CODES, Commands
 
 __all__ = ["app", "main"]
@@ -44,6 +44,7 @@ app.command("watch", epilog=CODES)(watch.watch)
 app.add_typer(query.app, name="query")
 app.command("record", epilog=CODES)(record.record)
 app.command("replay", epilog=CODES)(replay.replay)
+app.command("compare", epilog=CODES)(compare.compare)
 app.add_typer(journal.app, name="journal")
 app.command("info", epilog=CODES)(info.info)
 

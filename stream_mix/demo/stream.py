@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stream_mix.mixture import agreement
+
 COARSE, FINE = 2, 4
 """Components of the two models: as many as the labels have kinds, and as many as the rows have habits."""
 BATCH = 256
@@ -34,21 +36,7 @@ def shuttle() -> Stream:
 def rand_index(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Adjusted Rand index of two labellings of n rows: 1 where they agree, about 0 where they do by chance.
 
-    (pairs - expected) / (most - expected), over pairs of rows that are together in both (Hubert & Arabie
-    1985, equation 5).
-
     >>> rand_index([0, 0, 1, 1], [7, 7, 3, 3]), round(rand_index([0, 0, 1, 1], [0, 1, 0, 1]), 9)
     (1.0, -0.5)
     """
-    _, rows = np.unique(a, return_inverse=True)
-    _, columns = np.unique(b, return_inverse=True)
-    table = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(table, (rows, columns), 1)
-
-    def pairs(counts: npt.NDArray[np.float64]) -> float:
-        return float((counts * (counts - 1) / 2).sum())
-
-    together, first, second = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    expected = first * second / pairs(table.sum(keepdims=True).ravel())
-    most = (first + second) / 2
-    return 1.0 if most == expected else (together - expected) / (most - expected)
+    return agreement.rand_index(agreement.tabled(a, b))

@@ -38,7 +38,7 @@ from .events import (
     Tick,
 )
 from .features import admitted, aligned
-from .queries import answer, snapshot, time_or_none
+from .queries import answer, judged, snapshot, time_or_none
 from .state import MARKS, Counters, EngineState, Learner, Mark
 
 RUN_CELLS = 1 << 16
@@ -129,13 +129,9 @@ def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineS
         old.gaps + gaps, old.duplicates + duplicates,
     )  # fmt: skip
     return replace(
-        state,
-        offset=state.offset + len(x),
-        learners=learners,
-        marks=marks,
-        counters=counters,
+        state, offset=state.offset + len(x), learners=learners, marks=marks, counters=counters,
         published=published,
-    )
+    )  # fmt: skip
 
 
 class _Said:
@@ -177,7 +173,9 @@ class _News:
         every = self.state.plan.snapshot_every_rows
         then, now = before.border, after.border
         due = now.learned // every > then.learned // every or (then.warming and not now.warming)
-        return self.show(after) if due else after
+        # Figures at the pace of rows would cost more than learning: ticks bring them, and so does a doubling.
+        stale = after.found is None or now.generation >= 2 * after.found.generation
+        return self.show(after, fresh=stale) if due else after
 
     def batches_until_due(self, learner: Learner) -> int:
         """Batches that the model can learn before a snapshot is due, that one included."""
@@ -185,12 +183,16 @@ class _News:
         left = every - learner.border.learned % every
         return 1 if learner.border.warming else -(-left // learner.border.spec.batch_size)
 
-    def show(self, learner: Learner) -> Learner:
+    def show(self, learner: Learner, *, fresh: bool) -> Learner:
+        """Publishes a snapshot, with figures of validity of this moment or, unless `fresh`, the latest."""
         topic = f"snapshot/{self.name}"
         number = self.published.get(topic, 0)
         self.published[topic] = number + 1
-        self.effects.append(Publish(topic, partial(snapshot, self.state, self.name, learner.border, number)))
-        return replace(learner, shown=learner.border.learned)
+        found = judged(self.state, learner.border) if fresh or not learner.found else learner.found
+        self.effects.append(
+            Publish(topic, partial(snapshot, self.state, self.name, learner.border, number, found))
+        )
+        return replace(learner, shown=learner.border.learned, found=found)
 
 
 def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
@@ -211,7 +213,7 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
             found = posterior(learner.border, piece.x)
             border, done = learn(learner.border, Rows.concatenated([*waiting, piece]))
         said.take(learner.border, start, found)
-        learner = news.learned(learner, Learner(border, (), learner.shown), done.changes)
+        learner = news.learned(learner, replace(learner, border=border, waiting=()), done.changes)
         start += len(found.p)
     return learner
 
@@ -264,19 +266,23 @@ def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[E
 
 
 def _shown(state: EngineState, again: Container[str] = ()) -> tuple[EngineState, list[Effect]]:
-    """Publishes a snapshot of every model that has learned rows since its last one, or is to be shown
-    `again`."""
+    """Publishes a snapshot of every model whose last one has not all rows learned, or not their figures, or
+    that is to be shown `again`."""
     effects: list[Effect] = []
     learners = dict(state.learners)
     published = dict(state.published)
     for name, learner in state.learners.items():
         border = learner.border
-        if border.warming or (border.learned == learner.shown and name not in again):
-            continue
-        news = _News(state, name, published)
-        learners[name] = news.show(learner)
-        effects.extend(news.effects)
-    return (replace(state, learners=learners, published=published) if effects else state), effects
+        judged_at = None if learner.found is None else learner.found.generation
+        told = border.learned == learner.shown and judged_at in (None, border.generation)
+        if not border.warming and (name in again or not told):
+            news = _News(state, name, published)
+            learners[name] = news.show(learner, fresh=judged_at != border.generation)
+            effects.extend(news.effects)
+        elif not border.warming and judged_at is None:
+            # After a restart there is nothing new to say, but health is asked.
+            learners[name] = replace(learner, found=judged(state, border))
+    return replace(state, learners=learners, published=published), effects
 
 
 def _joined(parts: Sequence[np.ndarray[Any, Any]]) -> Any:  # of what the parts are of

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
-from ..mixture import Model, health, parameters, posterior
+from ..mixture import Model, Validity, health, measured, parameters, posterior, stability
 from ..protocol import ErrorReply, Frame, Health, Prediction, ProtocolError, Query, Scores, Snapshot
 from .events import Array
 from .features import admitted, aligned
@@ -30,9 +32,8 @@ def answer(state: EngineState, query: Query) -> Answer:
         if query.kind == "snapshot":
             if learner.border.warming:
                 raise ProtocolError("value", f"{name}: no batch was learned yet, so there is nothing to show")
-            return snapshot(
-                state, name, learner.border, max(state.published.get(f"snapshot/{name}", 0) - 1, 0)
-            )
+            number = max(state.published.get(f"snapshot/{name}", 0) - 1, 0)
+            return snapshot(state, name, learner.border, number, judged(state, learner.border))
         if query.frame is None:
             raise ProtocolError("missing_key", f"{query.kind}: has no rows")
         return _judged(state, name, learner, query.kind == "score", query.frame)
@@ -50,13 +51,27 @@ def report(state: EngineState) -> Health:
         **{name: getattr(counters, name) for name in counters.__dataclass_fields__},
     }
     status = "warming" if any(learner.border.warming for learner in state.learners.values()) else "ok"
-    models = {name: {**health(learner.border), **_taken(learner)} for name, learner in state.learners.items()}
+    models = {
+        name: {**health(learner.border, learner.found), **_taken(learner)}
+        for name, learner in state.learners.items()
+    }
     return Health(status, state.offset, models, engine)
 
 
-def snapshot(state: EngineState, name: str, model: Model, number: int) -> Snapshot:
-    """A whole model, warm, in the data's units; `offset` counts the rows it has learned."""
-    found = parameters(model)
+def judged(state: EngineState, model: Model) -> Validity:
+    """The figures of a model, with its stability where another differs from it in its seed alone."""
+    found = measured(model)
+    for learner in state.learners.values():
+        spec = learner.border.spec
+        if spec != model.spec and replace(spec, random_state=model.spec.random_state) == model.spec:
+            return replace(found, stability=stability(model, learner.border))
+    return found
+
+
+def snapshot(state: EngineState, name: str, model: Model, number: int, found: Validity) -> Snapshot:
+    """A whole model, warm, in the data's units, with figures of validity; `offset` counts the rows it has
+    learned."""
+    own = parameters(model)
     moments = model.moments
     kept = {
         "kind": moments.kind, "lineage": moments.lineage, "rows": moments.rows,
@@ -64,9 +79,15 @@ def snapshot(state: EngineState, name: str, model: Model, number: int) -> Snapsh
     }  # fmt: skip
     return Snapshot(
         name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family,
-        state.features, model.components, found.weights, found.means, found.covariances, kept,
+        state.features, model.components, own.weights, own.means, own.covariances, kept,
         {"origin": model.basis.origin, "scale": model.basis.scale}, dict(state.plan.about),
+        _plain(found),
     )  # fmt: skip
+
+
+def _plain(found: Validity) -> dict[str, Any]:
+    groups = found.clusters
+    return {**asdict(found), "clusters": None if groups is None else [list(group) for group in groups]}
 
 
 def time_or_none(t: float) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..mixture import Model, Rows, Spec, expand, learn
+from ..mixture import Model, Rows, Spec, Validity, expand, learn
 from ..mixture import from_state as model_from_state
 from ..mixture import state_hash as model_hash
 from ..mixture import to_state as model_to_state
@@ -95,12 +95,14 @@ class Learner:
     """One model: as of its last batch border, with the rows that wait for the next, and when it was last
     shown.
 
-    `shown` is the number of rows learned at its latest snapshot, -1 before any.
+    `shown` is the number of rows learned at its latest snapshot, -1 before any; `found` are the figures of
+    validity that a snapshot last had made, None before any and after a restart.
     """
 
     border: Model
     waiting: tuple[Rows, ...] = ()
     shown: int = -1
+    found: Validity | None = None
 
     @property
     def model(self) -> Model:
@@ -109,7 +111,8 @@ class Learner:
 
     def grown(self, d: int) -> Learner:
         """The same learner with features up to d."""
-        return Learner(expand(self.border, d), tuple(rows.grown(d) for rows in self.waiting), self.shown)
+        waiting = tuple(rows.grown(d) for rows in self.waiting)
+        return replace(self, border=expand(self.border, d), waiting=waiting)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,8 @@
 """Online mixtures: arrays in, arrays out. No sockets, files, clocks or logging here.
 
 Begin with `moments`, the idea that carries everything; then `families` (what a component is), `em` (the two
-steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how rows change a model).
+steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how rows change a model). How good
+a clustering is, say `validity`, `overlap` and `agreement`.
 """
 
 from .basis import Basis
@@ -11,10 +12,12 @@ from .learning import Change, Learned, expand, flush, judge_batches, learn, rows
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
+from .overlap import clusters, overlaps
 from .priors import MAXIMUM_LIKELIHOOD, Prior
 from .rows import Rows
 from .spec import Spec
 from .state import from_state, state_hash, to_state
+from .validity import Validity, measured, stability
 
 __all__ = [
     "FAMILIES",
@@ -35,7 +38,9 @@ __all__ = [
     "Rows",
     "Spec",
     "TimeHalfLife",
+    "Validity",
     "Window",
+    "clusters",
     "estimate",
     "expand",
     "flush",
@@ -43,9 +48,12 @@ __all__ = [
     "health",
     "judge_batches",
     "learn",
+    "measured",
+    "overlaps",
     "parameters",
     "posterior",
     "rows_until_batch",
+    "stability",
     "state_hash",
     "to_state",
 ]

@@ -8,10 +8,16 @@ import numpy as np
 
 from .kernels import IMPLEMENTATION, shortlist
 from .model import Model
+from .validity import Validity, measured
 
 
-def health(model: Model) -> dict[str, int | float | str | bool | None]:
-    """Counts, running log-likelihood per row, weight of the lightest component, and what computes it all.
+def health(model: Model, found: Validity | None = None) -> dict[str, int | float | str | bool | None]:
+    """Counts, running log-likelihood per row, figures of validity, weight of the lightest component, and what
+    computes it all.
+
+    `found` are the figures of an earlier generation, `judged` the batches learned by then; without them they
+    are computed now, in milliseconds. `clusters` is the number of clusters after components that overlap are
+    taken together (`overlap.clusters`), the other figures are as `Validity` says.
 
     `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has
     everything. `scored_share` and `truncation_loss` are of the last call in this process that scored rows by
@@ -35,6 +41,14 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
         "mass": None,
         "lightest": None,
         "effective_components": None,
+        "judged": None,
+        "bic": None,
+        "icl": None,
+        "entropy": None,
+        "silhouette": None,
+        "xie_beni": None,
+        "clusters": None,
+        "stability": None,
         "kernels": IMPLEMENTATION,
         "scored_share": None,
         "truncation_loss": None,
@@ -47,4 +61,9 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
         report["mass"] = float(model.moments.mass.sum())
         report["lightest"] = float(weights.min())
         report["effective_components"] = float(np.exp(-(weights * np.log(weights)).sum()))
+        found = found or measured(model)
+        report["judged"] = found.generation
+        for name in ("bic", "icl", "entropy", "silhouette", "xie_beni", "stability"):
+            report[name] = getattr(found, name)
+        report["clusters"] = None if found.clusters is None else len(found.clusters)
     return report

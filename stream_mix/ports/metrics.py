@@ -64,6 +64,14 @@ _MODEL = {
     "log_likelihood": "Mean log density of recent rows, each before it was learned.",
     "effective_components": "exp of the entropy of the weights.",
     "lightest": "Weight of the lightest component.",
+    "judged": "Batches learned when the figures of validity below were made, at a snapshot.",
+    "bic": "Bayesian information criterion a row, in nats, twice; smaller is better.",
+    "icl": "Integrated completed likelihood a row, in nats, twice; smaller is better.",
+    "entropy": "Mean entropy of responsibilities, in nats; 0 where rows belong to one component each.",
+    "silhouette": "Simplified silhouette, -1 to 1, expected over the mixture's own rows.",
+    "xie_beni": "Compactness over separation (Xie and Beni); smaller is better.",
+    "clusters": "Clusters, components that overlap being taken for one.",
+    "stability": "Adjusted Rand index with a model that differs in its random_state alone.",
 }
 
 

@@ -109,6 +109,8 @@ class Snapshot:
     - `weights`: (k,). `means`: (k, d). `covariances`: (k,), (k, d), (d, d) or (k, d, d), by `family`.
     - `t`: latest event time, None where there was none. `features`: d names, None = by position.
     - `moments`, `basis`, `engine`: trees of plain values and arrays.
+    - `validity`: figures of how good the clustering is, plain values, with the `generation` that they are of
+      and the `clusters` that overlapping components make; empty from engines that did not tell.
     """
 
     model: str
@@ -125,6 +127,7 @@ class Snapshot:
     moments: Mapping[str, Any] = field(default_factory=dict)
     basis: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
+    validity: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -328,6 +329,40 @@ def test_ticks_bring_heartbeats_and_what_is_new() -> None:
     assert published(effects, Heartbeat) == [Heartbeat(1, 400, 0.0)]
     assert not published(effects, Snapshot)
     assert step(state, Stop())[1] == []
+
+
+def snapshots(effects: Sequence[Effect]) -> list[Snapshot]:
+    told = [effect.message for effect in effects if isinstance(effect, Publish)]
+    return [message for message in told if isinstance(message, Snapshot)]
+
+
+def test_figures_of_validity_come_with_ticks_and_when_the_stream_has_doubled() -> None:
+    rows = np.random.default_rng(0).normal([[-20.0], [20.0]], 1.0, (2, 400)).T.reshape(-1, 1)
+    specs = {"one": Spec(2, "full", batch_size=16), "two": Spec(2, "full", batch_size=16, random_state=1)}
+    state, effects = step(new(Plan(specs, snapshot_every_rows=16)), Frames((frame(rows),)))
+    found = [one.validity["generation"] for one in snapshots(effects) if one.model == "one"]
+    assert (len(found), found[0]) == (800 // 16, 1)
+    assert all(was <= now <= 2 * was + 1 for was, now in pairwise(sorted(set(found))))
+    assert len(set(found)) < 10, "not with every snapshot"
+    state, effects = step(state, Tick(1.0, 1.0))
+    assert [one.validity["generation"] for one in snapshots(effects)] == [50, 50], "figures were behind"
+    state, effects = step(state, Tick(5.0, 5.0))
+    assert not snapshots(effects), "nothing is new"
+    again = from_state(unpack_state(pack_state(to_state(state))), state.plan)
+    assert again.learners["one"].found is None
+    again, effects = step(again, Tick(5.0, 5.0))
+    assert not snapshots(effects)
+    assert again.learners["one"].found == state.learners["one"].found
+    state, _ = step(state, Frames((frame(rows[:32]),)))
+    state, effects = step(state, Tick(9.0, 9.0))
+    last = snapshots(effects)[0]
+    assert last.validity["generation"] == state.learners["one"].border.generation == 52
+    assert last.validity["clusters"] == [[0], [1]]
+    assert last.validity["stability"] == pytest.approx(1.0)
+    (reply,) = [one for one in step(state, Ask(Query("health")))[1] if isinstance(one, Reply)]
+    assert isinstance(reply.message, Health)
+    told = reply.message.models["one"]
+    assert (told["judged"], told["clusters"], told["icl"]) == (52, 2, last.validity["icl"])
 
 
 def test_questions_change_nothing() -> None:

@@ -45,6 +45,10 @@ def test_an_engine_in_numbers() -> None:
         assert seen["stream_mix_model_components m"] == 3
         assert seen["stream_mix_model_generation m"] == 3
         assert seen["stream_mix_memory_bytes"] > 1 << 20
+        assert 1 <= seen["stream_mix_model_clusters m"] <= 3
+        assert -1 <= seen["stream_mix_model_silhouette m"] <= 1
+        assert seen["stream_mix_model_icl m"] >= seen["stream_mix_model_bic m"]
+        assert "stream_mix_model_stability m" not in seen, "there is no second seed"
         code, body = get(f"{url}/health")
         assert code == 200
         assert json.loads(body)["models"]["m"]["rows"] == 200

@@ -62,6 +62,9 @@ MESSAGES: dict[str, Published] = {
     "assignment, refused rows": replace(assignment(), refused=(1, 4)),
     "snapshot": snapshot(),
     "snapshot, warming up": snapshot(0),
+    "snapshot, judged": replace(
+        snapshot(), validity={"generation": 5, "bic": 2.5, "clusters": [[0, 1]], "stability": None}
+    ),
     "snapshot, by position, no time": replace(snapshot(), features=None, t=None),
     "change": Change("main", 100, 1.7e9, "merged", 3, (1, 2)),
     "change, no time": Change("main", 100, None, "drift", 3),
@@ -101,6 +104,15 @@ def test_a_snapshot_read_with_msgpack_alone() -> None:
         "weights", "means", "covariances", "moments", "basis", "engine"]
     means = message["means"]
     assert np.frombuffer(means["data"], means["dtype"]).reshape(means["shape"]).shape == (2, 3)
+
+
+def test_a_snapshot_without_figures_looks_as_it_always_did() -> None:
+    assert b"validity" not in encode_published(snapshot())[1]
+    topic, body = encode_published(MESSAGES["snapshot, judged"])
+    tree = msgpack.unpackb(body)
+    assert tree["validity"]["clusters"] == [[0, 1]]
+    with pytest.raises(ProtocolError, match="validity"):
+        decode_published([topic, msgpack.packb({**tree, "validity": 3})])
 
 
 def test_elements_of_other_types_are_written_as_the_protocol_says() -> None:

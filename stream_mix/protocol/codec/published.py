@@ -27,6 +27,8 @@ from .wire import (
 )
 
 _TREES = ("moments", "basis", "engine")
+_LATE = "validity"
+"""A tree that came later: left out where it is empty, as older engines do."""
 
 
 def topic(message: Published) -> str:
@@ -108,7 +110,8 @@ def _assignment_map(message: Assignment) -> Map:
 def snapshot_map(message: Snapshot) -> Map:
     """Return the map of a snapshot, as published and as the answer to a query."""
     nesting = PUBLISHED_LIMITS.nesting
-    trees: Map = {key: pack_tree(dict(getattr(message, key)), nesting, key) for key in _TREES}
+    told = _TREES if not message.validity else (*_TREES, _LATE)
+    trees: Map = {key: pack_tree(dict(getattr(message, key)), nesting, key) for key in told}
     return {
         "kind": "snapshot", "v": VERSION, "model": message.model, "pub_seq": message.pub_seq,
         "generation": message.generation, "offset": message.offset, "t": _time(message.t),
@@ -132,9 +135,10 @@ def take_snapshot(body: Map, limits: Limits) -> Snapshot:
     features = None if body.get("features") is None else names(body, "features")
     if features is not None and len(features) != d:
         raise ProtocolError("shape", f"features: expected {d} names, got {len(features)}")
-    trees: dict[str, Any] = {key: unpack_tree(submap(body, key), limits, key) for key in _TREES}
+    told = (*_TREES, _LATE) if _LATE in body else _TREES
+    trees: dict[str, Any] = {key: unpack_tree(submap(body, key), limits, key) for key in told}
     if not all(type(tree) is dict for tree in trees.values()):
-        raise ProtocolError("type", "snapshot: expected maps for moments, basis and engine")
+        raise ProtocolError("type", f"snapshot: expected maps for {', '.join(told)}")
     return Snapshot(
         text(body, "model"), natural(body, "pub_seq"), natural(body, "generation"), natural(body, "offset"),
         number_or_none(body, "t"), text(body, "family"), features, components, weights, means,
