@@ -9,6 +9,7 @@ from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
 from .learning import Change, Learned, expand, flush, judge_batches, learn, rows_until_batch
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
+from .merging import Match, Merged, merge, shards
 from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
 from .priors import MAXIMUM_LIKELIHOOD, Prior
@@ -25,7 +26,9 @@ __all__ = [
     "Forever",
     "HalfLife",
     "Learned",
+    "Match",
     "Memory",
+    "Merged",
     "Model",
     "Moments",
     "MomentsMismatch",
@@ -43,9 +46,11 @@ __all__ = [
     "health",
     "judge_batches",
     "learn",
+    "merge",
     "parameters",
     "posterior",
     "rows_until_batch",
+    "shards",
     "state_hash",
     "to_state",
 ]

@@ -27,6 +27,7 @@ def health(model: Model) -> dict[str, int | float | str | bool | None]:
         "features": model.d,
         "rows": model.rows,
         "pending": len(model.pending),
+        "late": model.late,
         "generation": model.generation,
         "warming": model.warming,
         "settled": model.next_start == 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .families import FAMILIES, Family
+from .lateness import check_lateness
 from .memory import Forever, Memory
 from .priors import Prior
 
@@ -22,6 +23,8 @@ class Spec:
         batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups
             changes nothing.
         random_state: seed of every random choice.
+        lateness: seconds of event time by which a row may be older than the newest before it; one that is
+            older still is left out and counted. None: none is.
 
     >>> Spec(n_components=3, family="round")
     Traceback (most recent call last):
@@ -35,6 +38,7 @@ class Spec:
     prior: Prior = field(default_factory=Prior)
     batch_size: int = 256
     random_state: int = 0
+    lateness: float | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -49,6 +53,8 @@ class Spec:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+        if self.lateness is not None:
+            check_lateness(self.lateness)
 
     @property
     def family_value(self) -> Family:
