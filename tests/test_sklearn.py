@@ -187,6 +187,47 @@ def test_event_times_may_be_dates() -> None:
             plain.partial_fit(x, t=bad)
 
 
+@pytest.mark.parametrize("estimator", BOTH)
+def test_late_rows_are_counted_and_not_learned(estimator: Any) -> None:
+    x, _ = blobs()
+    t = np.arange(900.0)
+    t[700:800:10] -= 500.0
+    late, prompt = clone(estimator).set_params(lateness=60.0), clone(estimator).set_params(lateness=60.0)
+    late.partial_fit(x[:256], t=t[:256]).partial_fit(x[256:512], t=t[256:512]).partial_fit(x[512:], t=t[512:])
+    kept = np.arange(900) != np.arange(900) // 10 * 10
+    kept[:700] = kept[800:] = True
+    prompt.partial_fit(x[kept], t=t[kept])
+    assert (late.model_.late, prompt.model_.late) == (10, 0)
+    assert late.model_.learned == prompt.model_.learned == 890
+    assert pickle.loads(pickle.dumps(late)).model_.late == 10
+    assert clone(late).partial_fit(x).model_.late == 0
+    with pytest.raises(ValueError, match="lateness is -1"):
+        clone(estimator).set_params(lateness=-1).partial_fit(x)
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_merging_two_halves_is_as_good_as_all(estimator: Any) -> None:
+    x, y = blobs(2000)
+    one, two = clone(estimator).partial_fit(x[:1000]), clone(estimator).set_params(random_state=5)
+    two.partial_fit(x[1000:])
+    before = state(two)
+    labels = getattr(one, "labels_", None)
+    assert one.merge(two) is one
+    assert one.model_.learned == 2000
+    assert state(two) == before
+    assert len(one.merged_.matches) == 3
+    assert adjusted_rand_score(y, one.predict(x)) > 0.97
+    assert one.score(x) > clone(estimator).partial_fit(x).score(x) * (1.001 if one.score(x) < 0 else 0.999)
+    assert labels is None or (one.labels_ == labels).all()
+    one.partial_fit(x)
+    with pytest.raises(ValueError, match="number of features"):
+        one.merge(clone(estimator).partial_fit(x[:, :1]))
+    frames = [pd.DataFrame(x, columns=names) for names in (["a", "b"], ["b", "a"])]
+    named = [clone(estimator).partial_fit(frame) for frame in frames]
+    with pytest.raises(ValueError, match="features of other names, or in another order"):
+        named[0].merge(named[1])
+
+
 def test_a_fit_is_quiet_where_all_is_well() -> None:
     x, _ = blobs()
     with warnings.catch_warnings():

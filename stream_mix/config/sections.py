@@ -191,6 +191,8 @@ class Model(Section):
     """memory: only about the last so many rows count"""
     batch_size: Count = 256
     """rows learned at once; rows wait until their batch is full"""
+    lateness: Seconds | None = None
+    """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
     """seed of the start"""
     reg_covar: NotNegative = 1e-6
@@ -222,6 +224,7 @@ class Model(Section):
             prior=mixture.Prior(reg_covar=self.reg_covar),
             batch_size=self.batch_size,
             random_state=self.random_state,
+            lateness=self.lateness,
         )
 
 

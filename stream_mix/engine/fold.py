@@ -9,7 +9,7 @@ piece is judged.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
@@ -19,6 +19,7 @@ import numpy as np
 
 from ..mixture import Change as Learnt
 from ..mixture import Model, Posterior, Rows, judge_batches, learn, posterior, rows_until_batch
+from ..mixture.lateness import late, stretches
 from ..protocol import Change, Frame, Heartbeat, ProtocolError
 from ..protocol.messages import ChangeKind
 from .events import (
@@ -38,8 +39,9 @@ from .events import (
     Tick,
 )
 from .features import admitted, aligned
+from .marks import marks_after
 from .queries import answer, judged, snapshot, time_or_none
-from .state import MARKS, Counters, EngineState, Learner, Mark
+from .state import Counters, EngineState, Learner
 
 RUN_CELLS = 1 << 16
 """Rows times features folded at once, where frames are many: a few bytes of a frame can stand for 8 MiB of
@@ -121,7 +123,7 @@ def _run(state: EngineState, run: list[Frame], effects: list[Effect]) -> EngineS
         learners[name] = _model(learner, rows, said, news)
         effects.append(said.assigned(state, name, tuple(run), bounds))
         effects.extend(news.effects)
-    marks, gaps, duplicates = _marks(state, run)
+    marks, gaps, duplicates = marks_after(state.marks, run)
     old = state.counters
     sent = sum(frame.n_sent for frame in run)
     counters = Counters(
@@ -143,9 +145,10 @@ class _Said:
         self.densities: list[Array] = []
         self.outliers: list[Array] = []
 
-    def take(self, border: Model, start: int, found: Posterior) -> None:
-        """Rows from `start` on, whose batches came one after the other from this border on."""
-        size = border.spec.batch_size
+    def take(self, border: Model, start: int, found: Posterior, *, late: bool = False) -> None:
+        """Rows from `start` on, whose batches came one after the other from this border on; late rows are in
+        none."""
+        size = len(found.p) if late else border.spec.batch_size
         self.parts.append(Part(start, border.generation, border.components, found.p, size))
         self.labels.append(found.label)
         self.densities.append(found.log_density)
@@ -196,8 +199,22 @@ class _News:
 
 
 def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
-    """Judges and learns rows, cut where batches end."""
-    start, n = 0, len(rows)
+    """Judges rows, and learns those that are not late."""
+    if learner.border.spec.lateness is None:
+        return _learned(learner, rows, 0, said, news)
+    out = late(rows.t, learner.newest, learner.border.spec.lateness)
+    for stretch, behind in stretches(out):
+        if behind:
+            said.take(learner.border, stretch.start, posterior(learner.border, rows.x[stretch]), late=True)
+            learner = learner.without(stretch.stop - stretch.start)
+        else:
+            learner = _learned(learner, rows[: stretch.stop], stretch.start, said, news)
+    return learner
+
+
+def _learned(learner: Learner, rows: Rows, start: int, said: _Said, news: _News) -> Learner:
+    """Judges and learns rows from `start` on, cut where batches end."""
+    n = len(rows)
     while start < n:
         waiting, size = learner.waiting, learner.border.spec.batch_size
         room = rows_until_batch(learner.border) - sum(map(len, waiting))
@@ -221,36 +238,6 @@ def _model(learner: Learner, rows: Rows, said: _Said, news: _News) -> Learner:
 def _change(name: str, learner: Learner, change: Learnt) -> Change:
     kind = cast(ChangeKind, change.kind)  # the mixture's words are the protocol's
     return Change(name, change.offset, time_or_none(learner.border.t), kind, change.component, change.parents)
-
-
-def _marks(state: EngineState, run: list[Frame]) -> tuple[dict[str, Mark], int, int]:
-    """The marks after a run of frames, with the frames left out and those that came again."""
-    marks = dict(state.marks)
-    gaps = duplicates = 0
-    for source, seqs in _by_source(run):
-        before = marks.pop(source, Mark())
-        marks[source] = after = before.heard(*seqs)
-        gaps += after.gaps - before.gaps
-        duplicates += after.duplicates - before.duplicates
-        if len(marks) > MARKS:
-            del marks[next(iter(marks))]
-    return marks, gaps, duplicates
-
-
-def _by_source(run: list[Frame]) -> Iterator[tuple[str, list[int]]]:
-    """Numbered frames in stretches of one source."""
-    source: str | None = None
-    seqs: list[int] = []
-    for frame in run:
-        if frame.source is None or frame.seq is None:
-            continue
-        if frame.source != source:
-            if source is not None:
-                yield source, seqs
-            source, seqs = frame.source, []
-        seqs.append(frame.seq)
-    if source is not None:
-        yield source, seqs
 
 
 def _tick(state: EngineState, now: float, t: float) -> tuple[EngineState, list[Effect]]:

@@ -17,6 +17,7 @@ from ..mixture import Model, Rows, Spec, Validity, expand, learn
 from ..mixture import from_state as model_from_state
 from ..mixture import state_hash as model_hash
 from ..mixture import to_state as model_to_state
+from ..mixture.lateness import newest
 
 STATE_VERSION = 1
 MARKS = 1024
@@ -108,6 +109,18 @@ class Learner:
     def model(self) -> Model:
         """The model with all rows taken."""
         return learn(self.border, Rows.concatenated(self.waiting))[0] if self.waiting else self.border
+
+    @property
+    def newest(self) -> float:
+        """The newest event time among all rows taken; NaN before any."""
+        t = newest(self.border)
+        for rows in self.waiting:
+            t = rows.newest(t)
+        return t
+
+    def without(self, late: int) -> Learner:
+        """The same learner, so many late rows left out."""
+        return replace(self, border=replace(self.border, late=self.border.late + late))
 
     def grown(self, d: int) -> Learner:
         """The same learner with features up to d."""

@@ -10,6 +10,7 @@ from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
 from .learning import Change, Learned, expand, flush, judge_batches, learn, rows_until_batch
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
+from .merging import Match, Merged, merge, shards
 from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
 from .overlap import clusters, overlaps
@@ -28,7 +29,9 @@ __all__ = [
     "Forever",
     "HalfLife",
     "Learned",
+    "Match",
     "Memory",
+    "Merged",
     "Model",
     "Moments",
     "MomentsMismatch",
@@ -49,10 +52,12 @@ __all__ = [
     "judge_batches",
     "learn",
     "measured",
+    "merge",
     "overlaps",
     "parameters",
     "posterior",
     "rows_until_batch",
+    "shards",
     "stability",
     "state_hash",
     "to_state",

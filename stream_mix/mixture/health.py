@@ -33,6 +33,7 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
         "features": model.d,
         "rows": model.rows,
         "pending": len(model.pending),
+        "late": model.late,
         "generation": model.generation,
         "warming": model.warming,
         "settled": model.next_start == 0,

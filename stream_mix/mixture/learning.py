@@ -17,6 +17,7 @@ from .basis import Basis, least_scale
 from .em import centred, e_step, moments_with_holes, sums_of
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
+from .lateness import on_time
 from .memory import total
 from .model import Model, Posterior, counted, data_log_density, posterior, said
 from .moments import Moments
@@ -66,12 +67,15 @@ class Learned:
 
 
 def learn(model: Model, rows: Rows) -> tuple[Model, Learned]:
-    """Takes rows: learns every full batch of `batch_size`, keeps the rest until theirs is full.
+    """Takes rows: learns every full batch of `batch_size`, keeps the rest until theirs is full; leaves out
+    and counts those that come too late (`Spec.lateness`).
 
     Raises ValueError where rows do not have the model's number of features.
     """
     if rows.d != model.d:
         raise ValueError(f"learn: rows have {rows.d} features, expected {model.d}")
+    if model.spec.lateness is not None:
+        model, rows = on_time(model, rows)
     if not rows.d and len(rows):
         raise ValueError("learn: rows have no features, expected one at least")
     none_waited = not len(model.pending)

@@ -38,6 +38,9 @@ class Memory(Protocol):
     def pieces(self, n: int) -> Iterator[slice]:
         """How to cut n rows that are replayed at once into batches that this memory can take."""
 
+    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
+        """The store of two streams that ran side by side, whose newest event times were t and other_t."""
+
 
 def total(store: Store) -> Moments:
     """All that a store remembers, as one record."""
@@ -66,6 +69,10 @@ class Forever:
         """One piece."""
         yield slice(0, n)
 
+    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
+        """Adds."""
+        return (total(store).add(total(other)),)
+
 
 @dataclass(frozen=True)
 class HalfLife:
@@ -92,6 +99,10 @@ class HalfLife:
         """One piece."""
         yield slice(0, n)
 
+    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
+        """Adds: rows grew old in their own stream, and those of the other do not age them."""
+        return (total(store).add(total(other)),)
+
 
 @dataclass(frozen=True)
 class TimeHalfLife:
@@ -116,12 +127,20 @@ class TimeHalfLife:
         """Scales by 2^(-(now - before) / seconds), then adds the batch."""
         if not store:
             return (batch,)
-        elapsed = 0.0 if math.isnan(before) or math.isnan(now) else now - before
-        return (total(store).fade(2.0 ** (-elapsed / self.seconds)).add(batch),)
+        return (self._faded(store, before, now).add(batch),)
 
     def pieces(self, n: int) -> Iterator[slice]:
         """One piece."""
         yield slice(0, n)
+
+    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
+        """Scales both to the later of the two times, then adds."""
+        now = float(np.fmax(t, other_t))
+        return (self._faded(store, t, now).add(self._faded(other, other_t, now)),)
+
+    def _faded(self, store: Store, before: float, now: float) -> Moments:
+        elapsed = 0.0 if math.isnan(before) or math.isnan(now) else now - before
+        return total(store).fade(2.0 ** (-elapsed / self.seconds))
 
 
 @dataclass(frozen=True)
@@ -163,3 +182,13 @@ class Window:
         """Buckets."""
         for start in range(0, n, self.bucket):
             yield slice(start, min(start + self.bucket, n))
+
+    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
+        """Adds bucket to bucket, the newest to the newest: the last rows of each stream.
+
+        Their number is brought down to one window's by what is learned next.
+        """
+        longer, shorter = (store, other) if len(store) >= len(other) else (other, store)
+        alone = len(longer) - len(shorter)
+        both = (mine.add(theirs) for mine, theirs in zip(longer[alone:], shorter, strict=True))
+        return (*longer[:alone], *both)

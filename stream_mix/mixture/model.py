@@ -39,6 +39,7 @@ class Model:
         t: newest event time learned, NaN before any.
         evidence: discounted sums over learned rows of (log density before learning, weight), for the running
             log-likelihood.
+        late: rows that were left out because they came too late (`Spec.lateness`).
 
     >>> from stream_mix.mixture import Rows, learn
     >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
@@ -58,6 +59,7 @@ class Model:
     learned: int = 0
     t: float = math.nan
     evidence: tuple[float, float] = (0.0, 0.0)
+    late: int = 0
 
     @classmethod
     def new(cls, spec: Spec, d: int) -> Model:

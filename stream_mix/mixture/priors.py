@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .arrays import Array
 
 
@@ -41,9 +39,10 @@ class Prior:
         """Pseudo-rows (k,) of the pooled covariance beside rows of `mass` (k,), where a covariance needs
         `needed` of them to be one: covariance * needed / (mass + needed).
 
-        They fade as a component comes to know its own spread: beside clusters a hundred times as wide even one
-        row of the pooled covariance would blow it up.
+        They fade as a component comes to know its own spread: beside clusters a hundred times as wide even
+        one row of the pooled covariance would blow it up.
 
+        >>> import numpy as np
         >>> Prior().pseudo_rows(np.array([0.0, 3.0, 297.0]), 3)
         array([1.  , 0.5 , 0.01])
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .families import FAMILIES, Family
+from .lateness import check_lateness
 from .memory import Forever, Memory
 from .priors import Prior
 
@@ -23,6 +24,8 @@ class Spec:
             changes nothing.
         random_state: seed of every random choice.
         watch: whether the running log-likelihood is kept. Without it hard assignment needs no exponentials.
+        lateness: seconds of event time by which a row may be older than the newest before it; one that is
+            older still is left out and counted. None: none is.
 
     >>> Spec(n_components=3, family="round")
     Traceback (most recent call last):
@@ -37,6 +40,7 @@ class Spec:
     batch_size: int = 256
     random_state: int = 0
     watch: bool = True
+    lateness: float | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -51,6 +55,8 @@ class Spec:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+        if self.lateness is not None:
+            check_lateness(self.lateness)
 
     @property
     def family_value(self) -> Family:

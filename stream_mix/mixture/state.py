@@ -33,6 +33,8 @@ _STATE_VERSION = 1
 
 def to_state(model: Model) -> dict[str, Tree]:
     """The whole model; `from_state` gives it back bit for bit."""
+    # States from before there was a bound on lateness are those of models without one.
+    late = {} if model.spec.lateness is None and not model.late else {"late": model.late}
     return {
         "state_version": _STATE_VERSION,
         "spec": spec_to_state(model.spec),
@@ -46,6 +48,7 @@ def to_state(model: Model) -> dict[str, Tree]:
         "learned": model.learned,
         "t": float(model.t),
         "evidence": [float(value) for value in model.evidence],
+        **late,
     }
 
 
@@ -65,6 +68,7 @@ def from_state(state: Mapping[str, Tree]) -> Model:
         learned=state["learned"],
         t=state["t"],
         evidence=(state["evidence"][0], state["evidence"][1]),
+        late=state.get("late", 0),
     )
 
 
@@ -90,6 +94,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         "random_state": spec.random_state,
         # Where it is as it always was the state is, too.
         **({} if spec.watch else {"watch": False}),
+        **({} if spec.lateness is None else {"lateness": float(spec.lateness)}),
     }
 
 
@@ -98,7 +103,13 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
     values = dict(state["memory"])
     memory: Memory = _MEMORIES[values.pop("kind")](**values)
     rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
-    return Spec(memory=memory, prior=Prior(**state["prior"]), watch=state.get("watch", True), **rest)
+    return Spec(
+        memory=memory,
+        prior=Prior(**state["prior"]),
+        watch=state.get("watch", True),
+        lateness=state.get("lateness"),
+        **rest,
+    )
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

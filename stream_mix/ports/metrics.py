@@ -61,6 +61,7 @@ _MODEL = {
     "components": "Components of the model.",
     "rows": "Rows taken, those waiting for their batch included.",
     "pending": "Rows that wait until their batch is full.",
+    "late": "Rows judged but not learned because they came too late; 0 without a bound on lateness.",
     "log_likelihood": "Mean log density of recent rows, each before it was learned.",
     "effective_components": "exp of the entropy of the weights.",
     "lightest": "Weight of the lightest component.",

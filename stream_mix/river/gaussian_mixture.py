@@ -40,6 +40,9 @@ class GaussianMixture(Clusterer):
         zone).
     weight_feature
         Name of a feature that is the weight, > 0.
+    lateness
+        Seconds of event time by which a row may be older than the newest before it; one that is older still
+        is not learned but counted, in `late_rows`.
     reg_covar
         Added to every variance, in units of the squared scale of its feature.
     seed
@@ -80,6 +83,7 @@ class GaussianMixture(Clusterer):
         batch_size: int = 1,
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
+        lateness: float | None = None,
         reg_covar: float = 1e-6,
         seed: int | None = None,
     ) -> None:
@@ -91,6 +95,7 @@ class GaussianMixture(Clusterer):
         self.batch_size = batch_size
         self.time_feature = time_feature
         self.weight_feature = weight_feature
+        self.lateness = lateness
         self.reg_covar = reg_covar
         self.seed = seed
         k = whole("n_components", n_components, 1)

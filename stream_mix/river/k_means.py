@@ -36,6 +36,9 @@ class KMeans(Clusterer):
         zone).
     weight_feature
         Name of a feature that is the weight, > 0.
+    lateness
+        Seconds of event time by which a row may be older than the newest before it; one that is older still
+        is not learned but counted, in `late_rows`.
     seed
         Seed of the start. None draws another one for each instance.
 
@@ -60,6 +63,7 @@ class KMeans(Clusterer):
         batch_size: int = 1,
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
+        lateness: float | None = None,
         seed: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -69,6 +73,7 @@ class KMeans(Clusterer):
         self.batch_size = batch_size
         self.time_feature = time_feature
         self.weight_feature = weight_feature
+        self.lateness = lateness
         self.seed = seed
         self._begin(whole("n_clusters", n_clusters, 1), "kmeans", Prior())
 

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from river import base
 
 from ..features import Features
 from ..mixture import (
+    Merged,
     Model,
-    Parameters,
     Posterior,
     Prior,
     Rows,
@@ -28,18 +29,21 @@ from ..mixture import (
     expand,
     from_state,
     learn,
-    parameters,
+    merge,
     to_state,
 )
 from ..mixture import posterior as model_posterior
 from ..mixture.arrays import Array
+from ..mixture.lateness import check_lateness, on_time
 from ..mixture.live import Live, goes_live, live_of, model_of
+from ..mixture.merging import arranged
 from .beside import along, unix_seconds, weight
 from .checks import memory_of, whole
 from .frames import Table, read_frame
+from .views import Views
 
 
-class Learner(base.Estimator):
+class Learner(Views, base.Estimator):
     """The learning half of an estimator: a subclass sets its parameters as attributes and calls `_begin`."""
 
     half_life: float | None
@@ -48,6 +52,7 @@ class Learner(base.Estimator):
     batch_size: int
     time_feature: Hashable | None
     weight_feature: Hashable | None
+    lateness: float | None
     seed: int | None
 
     def _begin(self, n_components: int, family: str, prior: Prior) -> None:
@@ -63,14 +68,17 @@ class Learner(base.Estimator):
             prior=prior,
             batch_size=whole("batch_size", self.batch_size, 1),
             random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
+            lateness=None if self.lateness is None else check_lateness(self.lateness),
         )
         self._beside = frozenset({self.time_feature, self.weight_feature} - {None})
         self._features = Features()
         self._model = Model.new(spec, 0)
 
-    # `_held` is the model as it went live, or was last asked for; `_live` what it has become since.
+    # `_held` is the model as it went live, or was last asked for; `_live` what it has become since; `_eager`
+    # is that too, where rows need not be looked at before they are learned.
     _held: Model
     _live: Live | None
+    _eager: Live | None
 
     @property
     def _model(self) -> Model:
@@ -83,6 +91,7 @@ class Learner(base.Estimator):
     def _model(self, model: Model) -> None:
         self._held = model
         self._live = live_of(model, self._features.names, self.weight_feature, self.time_feature)
+        self._eager = None if self.lateness is not None else self._live
 
     @property
     def _supervised(self) -> bool:
@@ -91,7 +100,7 @@ class Learner(base.Estimator):
     def __getstate__(self) -> dict[str, Any]:
         # What can be computed from the statistics stays behind, so a pickle holds only what was learned.
         state = {**self.__dict__, "_model": to_state(self._model), "_features": self._features.names}
-        del state["_held"], state["_live"]
+        del state["_held"], state["_live"], state["_eager"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -110,7 +119,7 @@ class Learner(base.Estimator):
         nothing and is not counted. Raises ValueError where a value is not a number, naming the feature;
         nothing is learned then.
         """
-        live = self._live
+        live = self._eager
         if live is None or not live.learn_one(x, w, t):
             self._learn_named(x, w, t)
 
@@ -157,6 +166,8 @@ class Learner(base.Estimator):
         A live model goes on from single rows only, so which way a row takes does not depend on how rows are
         grouped.
         """
+        if self._held.spec.lateness is not None:
+            rows = self._on_time(rows)
         live = self._live if features is self._features else None
         by_row = goes_live(self._held.spec)
         done = 0
@@ -170,6 +181,14 @@ class Learner(base.Estimator):
             self._features, self._model = features, model
             live = self._live
             done += len(part)
+
+    def _on_time(self, rows: Rows) -> Rows:
+        """The rows that are not late; the others are counted."""
+        held, live = self._held, self._live
+        now = held if live is None else replace(held, t=live.t)
+        after, rows = on_time(now, rows)
+        self._held = replace(held, late=after.late)
+        return rows
 
     def _named(self, x: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         """The features of x without weight and event time."""
@@ -200,6 +219,24 @@ class Learner(base.Estimator):
             raise ValueError("time_half_life needs event times: pass t, or name a feature as time_feature")
         return math.nan
 
+    def merge(self, other: Self) -> Merged:
+        """Takes in all that another estimator of the same kind has learned, features by name; it stays as it
+        is.
+
+        Exact where both went on from one start (`mixture.merging`), else the components that differ least are
+        joined, under the ids of this one. Returns what was matched and how far apart it was. Raises
+        ValueError where family or memory differ; nothing is merged then.
+        """
+        features = self._features.plus(other._features.names)
+        theirs = expand(other._model, len(features))
+        known = other._features.columns
+        new = iter(range(len(known), len(features)))
+        columns = [known[name] if name in known else next(new) for name in features.names]
+        ours = expand(self._model, len(features))
+        model, merged = merge(ours, arranged(theirs, np.array(columns, dtype=np.int64)))
+        self._features, self._model = features, model
+        return merged
+
     # Answers
 
     def _posterior(self, x: dict[Hashable, Any]) -> Posterior:
@@ -213,50 +250,6 @@ class Learner(base.Estimator):
         """The model as it stands, a frozen record; `stream_mix.mixture` has what can be asked of it."""
         return self._model
 
-    @property
-    def feature_names(self) -> tuple[Hashable, ...]:
-        """The known features, in the order of the model's columns."""
-        return self._features.names
-
-    @property
-    def learned_rows(self) -> int:
-        """Rows learned, without those that wait for their batch to fill."""
-        return self._model.learned
-
-    @property
-    def weights(self) -> dict[int, float]:
-        """Component -> its share of the rows remembered; even shares before any learning."""
-        even = np.full(self._model.k, 1.0 / self._model.k)
-        return self._by_component((even if self._model.warming else self._model.parameters.weights).tolist())
-
-    @property
-    def centers(self) -> dict[int, dict[Hashable, float]]:
-        """Component -> feature -> mean, in the data's units; empty before any learning."""
-        if self._model.warming:
-            return {}
-        names = self._observed()
-        means = parameters(self._model).means[:, list(names.values())].tolist()
-        return self._by_component([dict(zip(names, mean, strict=True)) for mean in means])
-
-    @property
-    def covariances(self) -> dict[int, dict[Hashable, dict[Hashable, float]]]:
-        """Component -> feature -> feature -> covariance, in the data's units; empty before any learning."""
-        if self._model.warming:
-            return {}
-        names = self._observed()
-        which = np.array(list(names.values()), dtype=np.intp)
-        matrices = _square(parameters(self._model), self._model.k)[:, which[:, None], which].tolist()
-        tables = [[dict(zip(names, row, strict=True)) for row in matrix] for matrix in matrices]
-        return self._by_component([dict(zip(names, table, strict=True)) for table in tables])
-
-    def _observed(self) -> dict[Hashable, int]:
-        """The features that were learned, with their columns: not those whose first row still waits."""
-        known = ~np.isnan(self._model.basis.origin)
-        return {name: column for column, name in enumerate(self._features.names) if known[column]}
-
-    def _by_component(self, values: list[Any]) -> dict[int, Any]:
-        return dict(zip(self._model.components, values, strict=True))
-
 
 def _pieces(known: Features, names: tuple[Hashable, ...], values: Array) -> Iterator[tuple[Features, slice]]:
     """Cuts rows (n, c) where a feature has its first value: there, learning row by row would add it."""
@@ -269,11 +262,3 @@ def _pieces(known: Features, names: tuple[Hashable, ...], values: Array) -> Iter
     for start, stop in zip(starts, [*starts[1:], len(values)], strict=True):
         known = known.plus(name for name, row in first.items() if row == start)
         yield known, slice(start, stop)
-
-
-def _square(own: Parameters, k: int) -> Array:
-    """Covariances of any family as matrices (k, d, d)."""
-    dense = own.dense
-    if own.family.scatter == "diag":
-        return dense[:, :, None] * np.eye(dense.shape[1])
-    return np.broadcast_to(dense, (k, *dense.shape[-2:]))

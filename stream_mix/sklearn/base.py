@@ -21,6 +21,7 @@ from ..mixture import (
     flush,
     from_state,
     learn,
+    merge,
     posterior,
     to_state,
 )
@@ -146,6 +147,21 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         self.n_iter_ = len(fitted.bounds)
         self.converged_ = fitted.converged
         self._learned(x, fitted)
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Takes in all that another estimator has learned; it stays as it is.
+
+        Exact where both went on from one start (`stream_mix.mixture.merging`), else the components that
+        differ least are joined, in this one's order; `merged_` says which, and how far apart they were.
+        Raises ValueError where features, family or memory differ.
+        """
+        check_is_fitted(self)
+        check_is_fitted(other)
+        names, theirs = (getattr(one, "feature_names_in_", None) for one in (self, other))
+        if names is not None and theirs is not None and not np.array_equal(names, theirs):
+            raise ValueError("merge: the other estimator has features of other names, or in another order")
+        self.model_, self.merged_ = merge(self.model_, other.model_)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Ints:

@@ -38,6 +38,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         half_life: rows after which a row counts half; None: rows count for ever.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
         window: only about the last `window` rows count. At most one of these three can be given.
+        lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
+            it; one that is older still is not learned but counted, in `model_.late`.
         prior: pseudo-rows (`stream_mix.mixture.Prior`; its own reg_covar is not used); None: one pseudo-row
             each, which keeps components with few rows sound. `MAXIMUM_LIKELIHOOD` is scikit-learn's M-step.
 
@@ -69,6 +71,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         half_life: float | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        lateness: float | None = None,
         prior: Prior | None = None,
     ) -> None:
         self.n_components = n_components
@@ -81,6 +84,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.lateness = lateness
         self.prior = prior
 
     def _spec(self, random_state: int) -> Spec:
@@ -96,6 +100,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             prior=replace(self.prior or Prior(), reg_covar=inputs.number("reg_covar", self.reg_covar)),
             batch_size=inputs.integer("batch_size", self.batch_size, 1),
             random_state=random_state,
+            lateness=self.lateness,
         )
 
     def _too_few(self, n: int, k: int) -> str:

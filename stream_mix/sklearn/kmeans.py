@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
@@ -34,6 +34,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         half_life: rows after which a row counts half; None: rows count for ever.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
         window: only about the last `window` rows count. At most one of these three can be given.
+        lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
+            it; one that is older still is not learned but counted, in `model_.late`.
 
     Attributes:
         cluster_centers_: (k, d).
@@ -64,6 +66,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         half_life: float | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        lateness: float | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.max_iter = max_iter
@@ -73,6 +76,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.lateness = lateness
 
     def _spec(self, random_state: int) -> Spec:
         return Spec(
@@ -82,6 +86,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
             batch_size=inputs.integer("batch_size", self.batch_size, 1),
             random_state=random_state,
             watch=False,
+            lateness=self.lateness,
         )
 
     def _too_few(self, n: int, k: int) -> str:
@@ -97,6 +102,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
     def _label_at_once(self, x: Array) -> bool:
         # Who asked for labels after the last call will after this one, and it saves keeping the rows.
         return self._labels_read or x.nbytes > _KEPT_BYTES
+
+    def merge(self, other: Self) -> Self:
+        """See `GaussianMixture.merge`; `labels_` stay those of the last call that learned rows."""
+        self._label()
+        return super().merge(other)
 
     @property
     def labels_(self) -> Ints:

@@ -32,7 +32,18 @@ from stream_mix.engine import (
     step,
     to_state,
 )
-from stream_mix.mixture import HalfLife, Model, Rows, Spec, Window, expand, learn, parameters, posterior
+from stream_mix.mixture import (
+    HalfLife,
+    Model,
+    Rows,
+    Spec,
+    TimeHalfLife,
+    Window,
+    expand,
+    learn,
+    parameters,
+    posterior,
+)
 from stream_mix.mixture import state_hash as model_hash
 from stream_mix.protocol import (
     Assignment,
@@ -53,6 +64,7 @@ SPECS = {
     "soft": Spec(n_components=3, family="diag", batch_size=8),
     "oval": Spec(n_components=2, family="full", batch_size=5, memory=HalfLife(200.0)),
     "hard": Spec(n_components=3, family="kmeans", batch_size=16, memory=Window(64)),
+    "prompt": Spec(n_components=2, family="full", batch_size=4, memory=TimeHalfLife(5.0), lateness=0.3),
 }
 NAMES = ("a", "b", "c", "d")
 
@@ -224,6 +236,27 @@ def test_learns_as_a_loop_of_ones_own_does() -> None:
     model, _ = learn(Model.new(SPECS["soft"], 3), Rows.of(x))
     assert model_hash(state.learners["m"].model) == model_hash(model)
     assert state.features == ("f0", "f1", "f2")
+
+
+def test_late_rows_are_judged_and_counted_but_not_learned() -> None:
+    spec = replace(SPECS["soft"], lateness=10.0)
+    x, t = np.random.default_rng(3).normal(size=(700, 3)), 1e9 + np.arange(700.0)
+    t[100:140] -= 60.0
+    t[500:700:20] -= 60.0
+    plan = Plan({"m": spec, "all": SPECS["soft"]}, snapshot_every_rows=100)
+    state, effects = run(new(plan), iter([(frame(x[:300], t=t[:300]), frame(x[300:], t=t[300:]))]))
+    assert [message.n for message in assignments(effects, "m")] == [300, 400]
+    taken = {name: learner.model for name, learner in state.learners.items()}
+    assert {name: (model.learned + len(model.pending), model.late) for name, model in taken.items()} == {
+        "m": (650, 50), "all": (700, 0),
+    }  # fmt: skip
+    assert state.offset == 700
+    (reply,) = step(state, Ask(Query("health")))[1]
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.message, Health)
+    assert [reply.message.models[name]["late"] for name in ("m", "all")] == [50, 0]
+    model, _ = learn(Model.new(spec, 3), Rows.of(x, t=t))
+    assert model_hash(taken["m"]) == model_hash(model)
 
 
 def test_frames_that_do_not_fit_are_refused_alone() -> None:

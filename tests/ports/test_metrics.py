@@ -44,6 +44,7 @@ def test_an_engine_in_numbers() -> None:
         assert seen["stream_mix_rejected_total not_msgpack"] == 1
         assert seen["stream_mix_model_components m"] == 3
         assert seen["stream_mix_model_generation m"] == 3
+        assert seen["stream_mix_model_late m"] == 0
         assert seen["stream_mix_memory_bytes"] > 1 << 20
         assert 1 <= seen["stream_mix_model_clusters m"] <= 3
         assert -1 <= seen["stream_mix_model_silhouette m"] <= 1

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from stream_mix.mixture import Model, Rows, Spec, health, learn, parameters, posterior, state_hash
 from stream_mix.river import GaussianMixture, GaussianMixtureScorer, KMeans
 
-MEMORIES: list[dict[str, Any]] = [{}, {"half_life": 5.0}, {"window": 6}, {"time_half_life": 3.0}]
+MEMORIES: list[dict[str, Any]] = [
+    {}, {"half_life": 5.0}, {"window": 6}, {"time_half_life": 3.0}, {"half_life": 5.0, "lateness": 10.0},
+]  # fmt: skip
 
 values = st.one_of(st.none(), st.booleans(), st.integers(-50, 50), st.floats(-1e6, 1e6), st.just(math.nan))
 features = st.dictionaries(st.sampled_from("abcde"), values, max_size=5)
@@ -225,6 +227,8 @@ BAD = [
     ({"covariance_type": ["full"]}, "covariance_type is .'full'., expected one of"),
     ({"half_life": 0}, "half_life is 0, expected a number of rows > 0"),
     ({"time_half_life": -1.0}, "time_half_life is -1.0, expected a number of seconds > 0"),
+    ({"lateness": -1.0}, "lateness is -1.0, expected a finite number of seconds >= 0"),
+    ({"lateness": "60"}, "lateness is '60', expected a finite number of seconds >= 0"),
     ({"time_half_life": "60"}, "time_half_life is '60', expected a number of seconds > 0"),
     ({"window": 0}, "window is 0, expected an integer >= 1"),
     ({"window": 10.5}, "window is 10.5, expected an integer >= 1"),
@@ -287,6 +291,64 @@ def test_event_time_memory_without_event_times_is_an_error() -> None:
     with pytest.raises(ValueError, match="time_half_life needs event times: pass t, or name a feature"):
         model.learn_many(pd.DataFrame({"a": [1.0]}))
     assert model.learned_rows == 0
+
+
+@pytest.mark.parametrize("kind", [GaussianMixture, KMeans, GaussianMixtureScorer])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_late_rows_are_counted_however_they_come(kind: Any, batch_size: int) -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(900, 2)), np.arange(900.0) - np.where(rng.random(900) < 0.1, 50.0, 0.0)
+    options = {"half_life": 300.0, "batch_size": batch_size, "lateness": 20.0, "seed": 1}
+    by_row, by_frame, aside = kind(2, **options), kind(2, **options), kind(2, time_feature="t", **options)
+    for (a, b), when in zip(x.tolist(), t.tolist(), strict=True):
+        by_row.learn_one({"a": a, "b": b}, t=when)
+        aside.learn_one({"a": a, "b": b, "t": when})
+    by_frame.learn_many(pd.DataFrame(x, columns=["a", "b"]), t=t)
+    late = t < np.maximum.accumulate(np.append(-np.inf, t))[:-1] - 20.0
+    assert by_row.late_rows == late.sum() > 50
+    for model in (by_frame, aside, pickle.loads(pickle.dumps(by_row))):
+        assert model.late_rows == by_row.late_rows
+        assert_same(model, by_row)
+    spec = by_row.model.spec
+    core, _ = learn(Model.new(spec, 2), Rows.of(x, t=t))
+    assert core.late == late.sum()
+    assert by_row.learned_rows == core.learned
+    np.testing.assert_allclose(parameters(by_row.model).means, parameters(core).means, rtol=1e-9)
+
+
+def test_merging_goes_by_the_names_of_features() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.choice([0.0, 60.0], (1200, 1))
+    rows = (centres + rng.normal(size=(1200, 3)) * [1.0, 2.0, 3.0]).tolist()
+    one, two = (GaussianMixture(2, seed=seed) for seed in (1, 2))
+    for a, b, _ in rows[:600]:
+        one.learn_one({"a": a, "b": b})
+    for a, b, c in rows[600:]:
+        two.learn_one({"c": c, "b": b})
+        two.learn_one({"c": c, "b": b, "a": a})
+    before = state_hash(two.model)
+    merged = one.merge(two)
+    assert one.feature_names == ("a", "b", "c")
+    assert (one.learned_rows, merged.exact, len(merged.matches)) == (1800, False, 2)
+    assert state_hash(two.model) == before
+    for component, centre in one.centers.items():
+        assert len({round(value / 60.0) for value in centre.values()}) == 1, component
+    a, b, c = rows[0]
+    assert one.predict_one({"a": a, "b": b}) == one.predict_one({"c": c, "b": b})
+    one.learn_one({"a": a, "d": 1.0})
+    assert one.feature_names[-1] == "d"
+
+
+def test_estimators_that_do_not_belong_together_are_not_merged() -> None:
+    model = GaussianMixture(2, seed=1)
+    model.learn_one({"a": 1.0})
+    before = state_hash(model.model)
+    with pytest.raises(ValueError, match="merge: the other model's memory is"):
+        model.merge(GaussianMixture(2, half_life=5.0, seed=1))
+    with pytest.raises(ValueError, match="merge: the other model's family is 'diag', expected 'full'"):
+        model.merge(GaussianMixture(2, "diag", seed=1))
+    assert state_hash(model.model) == before
+    assert model.merge(GaussianMixture(2, seed=9)).exact
 
 
 def test_components_keep_their_ids() -> None:

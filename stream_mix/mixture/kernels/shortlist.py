@@ -124,11 +124,12 @@ def leaves(isa: str, natural: Natural, basis: Basis | None) -> _native.Leaves:
 
 
 def chosen(parted: _native.Leaves, packed: _native.Mixture, natural: Natural, x: Array) -> Choice | None:
-    """The first lists for rows x (n, d) that keep enough of the log-likelihood; None where there are none that
-    are worth their while."""
+    """The first lists for rows x (n, d) that keep enough of the log-likelihood; None where there are none
+    that are worth their while."""
     few, reach = sample(x, FEW), plausible(natural.d)
     most = _MOST_WORKED_OUT[natural.kind] * natural.k
-    if (first := parted.density(parted.lists(0), few, reach, threads.count())) is None or first[2] > most * len(few):
+    first = parted.density(parted.lists(0), few, reach, threads.count())
+    if first is None or first[2] > most * len(few):
         return None
     many = sample(x, min(8 * MANY, max(MANY, len(x) // SAMPLED)))
     dense = packed.density(few, threads.count())
