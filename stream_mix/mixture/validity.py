@@ -221,7 +221,9 @@ def _silhouette(means: Array, z: Array, label: Ints, counts: Array) -> float | N
     """Mean simplified silhouette of rows z (n, d) with labels (n,) that count (n,)."""
     if len(means) < 2:
         return None
-    distances = np.sqrt(_squared_distances(z, means))
+    # The unit does not matter, so that squares of rows far out need not overflow.
+    unit = max(1.0, float(np.abs(z).max()), float(np.abs(means).max()))
+    distances = np.sqrt(_squared_distances(z / unit, means / unit))
     rows = np.arange(len(z))
     own = distances[rows, label]
     distances[rows, label] = np.inf
