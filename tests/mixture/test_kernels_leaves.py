@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -102,12 +102,13 @@ def test_rows_of_any_layout_in_any_basis(isa: str, family: str) -> None:
     wide[:, ::2] = x
     basis = Basis(np.arange(9.0), np.linspace(0.5, 2.0, 9))
     moved = leaves_of(isa, natural, basis, (1e9,))
-    for given, other in [
+    others: list[tuple[Any, Any]] = [
         (leaves, x.astype(np.float32)),
         (leaves, np.asfortranarray(x)),
         (leaves, wide[:, ::2]),
         (moved, x * basis.scale + basis.origin),
-    ]:
+    ]
+    for given, other in others:
         found = there(given.accumulate(given.lists(0), other, None, False, 0.0, 10.0, 1))
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
