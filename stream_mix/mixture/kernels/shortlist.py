@@ -48,13 +48,14 @@ _MOST_WORKED_OUT = {"diag": 1 / 16, "tied": 1 / 16, "full": 3 / 8}
 @dataclass(frozen=True)
 class Truncation:
     """What short lists did to a mixture of k components over d features in a call: the share of the
-    components that a row was looked at with, and the share of the log-likelihood, in magnitude, that it cost
-    on a sample of its rows."""
+    components that a row was looked at with, and the share of a row's usual log density, in magnitude, that
+    it cost on a sample of its rows."""
 
     k: int
     d: int
     share: float
     loss: float
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -103,7 +104,9 @@ def sample(x: Array, n: int) -> Array:
     return np.ascontiguousarray(x[:: -(-len(x) // n)])
 
 
-def leaves(isa: str, natural: Natural, basis: Basis | None) -> _native.Leaves:
+def leaves(
+    isa: str, natural: Natural, basis: Basis | None, reaches: tuple[float, ...] = REACHES
+) -> _native.Leaves:
     """The mixture with the leaves that its rows fall into, for rows in the data's units or in the basis."""
     d = natural.d
     origin, inverse = (np.zeros(d), np.ones(d)) if basis is None else (basis.origin, 1.0 / basis.scale)
@@ -118,7 +121,7 @@ def leaves(isa: str, natural: Natural, basis: Basis | None) -> _native.Leaves:
         whiten=np.ascontiguousarray(natural.whiten),
         weights=natural.weights,
         peak=natural.peak,
-        reaches=list(REACHES),
+        reaches=list(reaches),
         threads=threads.count(),
     )
 
@@ -153,9 +156,17 @@ def chosen(parted: _native.Leaves, packed: _native.Mixture, natural: Natural, x:
 
 
 def _lost(before: Array, after: Array) -> tuple[float, float]:
-    """The share of log densities (n,), in magnitude, that is lost, and its standard error."""
-    lost, magnitude = np.abs(before - after), float(np.abs(before).mean())
-    return float(lost.mean()) / magnitude, float(lost.std()) / magnitude / math.sqrt(len(lost))
+    """The share of log densities (n,) that is lost, and its standard error.
+
+    It is a share of what is usual, in magnitude: a row far out must not hide what others lose. Rows that are
+    further out than lists go, NaN, lose nothing: they are scored by all components.
+    """
+    there = ~np.isnan(after)
+    lost = np.where(there, np.abs(before - after), 0.0)
+    usual = float(np.median(np.abs(before[there]))) if there.any() else 0.0
+    if not usual > 0.0:
+        return math.inf, 0.0
+    return float(lost.mean()) / usual, float(lost.std()) / usual / math.sqrt(len(lost))
 
 
 def plausible(d: int) -> float:

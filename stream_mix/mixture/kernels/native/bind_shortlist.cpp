@@ -1,6 +1,9 @@
 // Short lists as Python sees them. Everything is checked here, before the loops run.
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "bind.hpp"
 #include "shortlist_pass.hpp"
 
@@ -26,8 +29,10 @@ Leaves* make(const std::string& isa_name, const std::string& second, bool round,
     expect_size(means, given.k * given.d, "leaves: means");
     expect_size(weights, given.k, "leaves: weights");
     const std::int64_t square = given.d * given.d;
-    expect_size(whiten, given.second == Second::diag ? given.k * given.d : given.second == Second::tied ? square : given.k * square,
-                "leaves: whiten");
+    const std::int64_t whitens = given.second == Second::diag   ? given.k * given.d
+                                 : given.second == Second::tied ? square
+                                                                : given.k * square;
+    expect_size(whiten, whitens, "leaves: whiten");
     given.origin = origin.data();
     given.inverse_scale = inverse_scale.data();
     given.centre = centre.data();
@@ -39,6 +44,25 @@ Leaves* make(const std::string& isa_name, const std::string& second, bool round,
     return new Leaves(isa, given, std::move(reaches), threads);
 }
 
+Lists lists(const Leaves& leaves, std::size_t reach) {
+    if (reach >= leaves.reaches()) throw nb::index_error("leaves: there is no such reach");
+    return leaves.lists(reach);
+}
+
+// (leaves, d) in the frame.
+nb::object centres(const Leaves& leaves) {
+    const std::int64_t d = leaves.components().d;
+    Made<double> found(leaves.count() * d);
+    for (std::int64_t l = 0; l < leaves.count(); ++l) std::copy_n(leaves.centre(l), d, found.data.get() + l * d);
+    return found.array({static_cast<std::size_t>(leaves.count()), static_cast<std::size_t>(d)});
+}
+
+std::vector<std::int32_t> members(const Lists& lists, std::size_t leaf) {
+    if (leaf + 1 >= lists.offset.size()) throw nb::index_error("lists: there is no such leaf");
+    return {lists.members.begin() + lists.offset[leaf], lists.members.begin() + lists.offset[leaf + 1]};
+}
+
+// NaN for rows that are too far out.
 nb::object density(const Leaves& leaves, const Lists* lists, const Matrix& x, double reach, int threads) {
     const Rows rows = rows_of(x, std::nullopt, leaves.components().d);
     Made<double> log_density(rows.n);
@@ -46,9 +70,11 @@ nb::object density(const Leaves& leaves, const Lists* lists, const Matrix& x, do
     bool complete;
     {
         const nb::gil_scoped_release free;
-        complete = run_lists(leaves, lists, {reach, false, 0.0}, rows, log_density.data.get(), nullptr, report, threads);
+        const Way way{reach, false, 0.0};
+        complete = run_lists(leaves, lists, way, rows, log_density.data.get(), nullptr, report, threads);
     }
-    if (!complete || !report.wild.empty()) return nb::none();
+    if (!complete) return nb::none();
+    for (const std::int64_t row : report.wild) log_density.data[row] = std::numeric_limits<double>::quiet_NaN();
     return nb::make_tuple(log_density.array({static_cast<std::size_t>(rows.n)}), report.far, report.worked_out);
 }
 
@@ -74,7 +100,8 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
     const Rows rows = rows_of(x, w, c.d);
     const std::size_t n = rows.n, k = c.k, d = c.d;
     const bool tied = leaves.second() == Second::tied, full = leaves.second() == Second::full;
-    Made<double> log_density(rows.n), mass(c.k), first(c.k * c.d), second((tied ? 1 : c.k) * (tied || full ? c.d : 1) * c.d);
+    Made<double> log_density(rows.n), mass(c.k), first(c.k * c.d);
+    Made<double> second((tied ? 1 : c.k) * (tied || full ? c.d : 1) * c.d);
     Report report;
     bool complete;
     {
@@ -83,7 +110,8 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
         const std::int64_t square = c.d * c.width;
         Buffer sums(c.k * Totals::stride(c)), outer(full ? c.k * square : 0), pooled(tied ? square : 0);
         Totals totals{mass.data.get(), sums.get(), outer.get(), pooled.get()};
-        complete = run_lists(leaves, &lists, {reach, hard, pairs}, rows, log_density.data.get(), &totals, report, threads);
+        const Way way{reach, hard, pairs};
+        complete = run_lists(leaves, &lists, way, rows, log_density.data.get(), &totals, report, threads);
         unpad(leaves, totals, first.data.get(), second.data.get());
     }
     if (!complete) return nb::none();
@@ -99,11 +127,7 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
 void bind_shortlist(nb::module_& module) {
     nb::class_<Lists>(module, "Lists", "Components by leaf.")
         .def_ro("share", &Lists::share)
-        .def("members", [](const Lists& lists, std::size_t leaf) {
-            if (leaf + 1 >= lists.offset.size()) throw nb::index_error();
-            return std::vector<std::int32_t>(lists.members.begin() + lists.offset[leaf],
-                                             lists.members.begin() + lists.offset[leaf + 1]);
-        });
+        .def("members", &members, "leaf"_a);
     nb::class_<Leaves>(module, "Leaves", "A large mixture, and the leaves that its rows fall into.")
         .def(nb::new_([](const std::string& isa, const std::string& second, bool round, Numbers origin, Numbers inverse_scale,
                          Numbers centre, Numbers means, Numbers whiten, Numbers weights, Numbers peak,
@@ -113,14 +137,8 @@ void bind_shortlist(nb::module_& module) {
              }),
              "isa"_a, "second"_a, "round"_a, "origin"_a, "inverse_scale"_a, "centre"_a, "means"_a, "whiten"_a, "weights"_a,
              "peak"_a, "reaches"_a, "threads"_a)
-        .def("lists", [](const Leaves& leaves, std::size_t reach) { return leaves.lists(reach); }, "reach"_a)
-        .def_prop_ro("count", &Leaves::count)
-        .def("centres", [](const Leaves& leaves) {
-            const std::int64_t d = leaves.components().d;
-            Made<double> centres(leaves.count() * d);
-            for (std::int64_t l = 0; l < leaves.count(); ++l) std::copy_n(leaves.centre(l), d, centres.data.get() + l * d);
-            return centres.array({static_cast<std::size_t>(leaves.count()), static_cast<std::size_t>(d)});
-        })
+        .def("lists", &lists, "reach"_a)
+        .def("centres", &centres)
         .def("density", &density, "lists"_a.none(), "x"_a, "reach"_a, "threads"_a)
         .def("accumulate", &accumulate, "lists"_a, "x"_a, "w"_a.none(), "hard"_a, "reach"_a, "pairs"_a, "threads"_a);
 }

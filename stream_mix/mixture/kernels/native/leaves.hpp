@@ -77,6 +77,7 @@ class Leaves {
     const Components& components() const { return components_; }
     Second second() const { return second_; }
     std::int64_t count() const { return count_; }
+    std::size_t reaches() const { return reaches_.size(); }
     const double* centre(std::int64_t leaf) const { return centres_.get() + leaf * components_.width; }
     const float* packed() const { return packed_.data(); }
     Lists lists(std::size_t reach) const;

@@ -27,8 +27,8 @@ struct Way {
     double pairs;  // of a row and a component, that there will be of each row, about: for the room that they need
 };
 
-// Log densities of the rows, by all components where there are no lists, and where `totals` is given their sums, which do not depend on the number of threads.
-// False where a value is missing, or components are too wide or narrow for single precision.
+// Log densities of the rows, by all components where there are no lists, and where `totals` is given their sums, which
+// do not depend on the number of threads. False where a value is missing, or components are too wide or narrow for single precision.
 bool run_lists(const Leaves& leaves, const Lists* lists, const Way& way, const Rows& rows, double* log_density,
                Totals* totals, Report& report, int threads);
 
