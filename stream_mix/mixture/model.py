@@ -84,6 +84,7 @@ class Model:
             learned=self.learned + rows,
             t=t,
             evidence=evidence,
+            late=self.late,
         )
         return made
 

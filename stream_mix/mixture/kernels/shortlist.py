@@ -16,13 +16,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrays import Array
 from ..basis import Basis
-from . import _native, threads
+from . import threads
 from .natural import Natural
+
+if TYPE_CHECKING:
+    from . import _native
 
 LEAST_COMPONENTS = 256
 """With fewer components every row is scored by all."""
@@ -110,6 +114,9 @@ def leaves(
     """The mixture with the leaves that its rows fall into, for rows in the data's units or in the basis."""
     d = natural.d
     origin, inverse = (np.zeros(d), np.ones(d)) if basis is None else (basis.origin, 1.0 / basis.scale)
+    # Not above: what picks lists is read where nothing is compiled, too.
+    from . import _native
+
     return _native.Leaves(
         isa=isa,
         second=natural.kind,
