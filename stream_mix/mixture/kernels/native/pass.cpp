@@ -44,7 +44,7 @@ struct Wanted {
     bool soft() const { return sums && !sums->hard; }
     bool densities() const { return out.p || out.log_density; }
     bool responsibilities() const { return soft() || out.p; }
-    bool labels(const Mixture& m) const { return out.label || out.distance || (sums && sums->hard) || m.reach > 0.0; }
+    bool labels() const { return out.label || out.distance || (sums && sums->hard); }
 };
 
 // A part of a tile: rows `first` to `first + count` of the pass.
@@ -122,23 +122,9 @@ inline void tell(const Mixture& m, Room& room, const Piece& piece, const Answers
     }
 }
 
-// Those of the rows that are not out of the mixture's reach; the others are labelled -1.
-inline rows_of_tile reached(const Mixture& m, const Room& room, const Piece& piece, const Answers& out) {
-    rows_of_tile near = 0;
-    for (int b = 0; b < piece.count; ++b) {
-        const double top = room.top[b] + room.quadratic[b];
-        if (2.0 * (m.peak[static_cast<std::int64_t>(room.label[b])] - top) <= m.reach)
-            near |= rows_of_tile{1} << b;
-        else
-            out.label[piece.first + b] = -1;
-    }
-    return near;
-}
-
-// What each row of the tile counts; 0 for those that are not to be learned.
-inline void weigh(const Rows& rows, const Piece& piece, rows_of_tile near, double* weight) {
-    for (int b = 0; b < TILE; ++b)
-        weight[b] = !(near >> b & 1u) ? 0.0 : rows.w ? rows.w[piece.first + b] : 1.0;
+// What each row of the tile counts; 0 for those that are not there.
+inline void weigh(const Rows& rows, const Piece& piece, double* weight) {
+    for (int b = 0; b < TILE; ++b) weight[b] = b >= piece.count ? 0.0 : rows.w ? rows.w[piece.first + b] : 1.0;
 }
 
 // Each row counts for its likeliest component alone.
@@ -154,11 +140,12 @@ inline void learn_hard(const Layout& size, Room& room, const Sums& sums, int cou
     }
 }
 
-inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& sums, rows_of_tile near, bool weighted) {
+inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& sums, rows_of_tile filled,
+                  bool weighted) {
     TileSums to(m, size, room.tile, room.scaled, sums.sums);
     for (std::int64_t k = 0; k < m.k; ++k) {
         double* r = room.scores + k * TILE;
-        const rows_of_tile rows = room.rows[k] & near;
+        const rows_of_tile rows = room.rows[k] & filled;
         if (!rows) continue;
         clear(room, k);
         vec mass = load(room.mass + k * W);
@@ -191,7 +178,7 @@ inline void judge(const Mixture& m, const Layout& size, const double* packed, Ro
         largest_linear<false>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
         score_tile(m, size, packed, room.tile, room.scores);
-        if (wanted.labels(m))
+        if (wanted.labels())
             largest<true>(m, room.scores, room.top, room.label);
         else
             largest<false>(m, room.scores, room.top, room.label);
@@ -209,22 +196,19 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     const Layout size(m);
     const Wanted wanted{out, sums};
     Room room(m, size, workspace);
-    bool even = false;  // whether the weights in the room are all 1
     for (std::int64_t start = begin; start < end; start += TILE) {
         const Piece piece{start, static_cast<int>(end - start < TILE ? end - start : TILE)};
         if (!room.tile.fill(m, rows, start, piece.count)) return false;
         judge(m, size, packed, room, wanted, piece.count);
         tell(m, room, piece, out);
-        const rows_of_tile near = m.reach > 0.0 ? reached(m, room, piece, out) : piece.filled();
         if (!sums) continue;
-        const bool weighted = rows.w || near != ~rows_of_tile{0};
-        if (weighted || !even) weigh(rows, piece, near, room.weight);
-        even = !weighted;
+        const bool weighted = rows.w || piece.count < TILE;
+        if (weighted || start == begin) weigh(rows, piece, room.weight);
         if (sums->hard && m.second == Second::full) choose(m, room);
         if (sums->hard && m.second != Second::full)
             learn_hard(size, room, *sums, piece.count);
         else
-            learn(m, size, room, *sums, near, weighted);
+            learn(m, size, room, *sums, piece.filled(), weighted);
         if (m.second == Second::tied) room.tile.add_pooled(m, size, room.weight, piece.count, sums->pooled);
     }
     if (sums)

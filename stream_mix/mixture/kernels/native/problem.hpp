@@ -59,8 +59,6 @@ struct Mixture {
     const double* whiten;  // lower triangles, row by row: full (k, d(d+1)/2), tied (1, d(d+1)/2), else null
     double precision;      // linear without a triangle: the shared quadratic term is -precision/2 |y|^2
     const double* peak;    // (k,) score at the component's own mean
-    double reach;          // rows further than this (squared Mahalanobis) from their likeliest component are not
-                           // learned, and labelled -1; 0: there are none
 };
 
 // Rows of float64 or float32 with any strides, counted in elements.
