@@ -44,8 +44,8 @@ from .queries import answer, judged, snapshot, time_or_none
 from .state import Counters, EngineState, Learner
 
 RUN_CELLS = 1 << 16
-"""Rows times features folded at once, where frames are many: a few bytes of a frame can stand for 8 MiB of
-columns that it does not have."""
+"""Rows times features folded at once, where frames are many: half a MiB stays in a core's cache, and a few
+bytes of a frame can stand for 8 MiB of columns that it does not have."""
 
 
 def step(state: EngineState, event: Event) -> tuple[EngineState, list[Effect]]:

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 MOST_FRAMES = 512
 MOST_BYTES = 256 << 10
 MOST_SECONDS = 0.005
-"""Bounds of one group where no journal sets them; and the time that any may take to be gathered."""
+"""Bounds of one group where no journal sets them: what is made of so many bytes stays in a core's cache until
+it is sent (8 times as much took 1.6 times as long). And the time that any may take to be gathered."""
 IDLE_MS = 50
 QUESTIONS = 64
 """Queries answered between two groups of frames."""

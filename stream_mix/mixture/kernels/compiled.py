@@ -121,7 +121,7 @@ class Compiled:
         return _native.Folder(isa=self.name, **choices)
 
     def crc32(self, data: bytes, before: int = 0) -> int:
-        """As `zlib.crc32`, four times as fast where the processor multiplies without carries."""
+        """As `zlib.crc32`, three times as fast where the processor multiplies without carries."""
         return _native.crc32(data, before)
 
     def read_points(

@@ -56,7 +56,7 @@ def encode_assignments(
             rest["refused"] = tuple(row for row, _, _ in frame.refused)
         # A map of up to 15 keys begins with one byte that counts them.
         head = bytes((0x80 | fields + len(rest),)) + head[1:]
-        yield together.message(head, first, last, packed(rest)[1:])
+        yield together.message(head, first, last, packed(rest)[1:] if rest else b"")
 
 
 class _Columns:
