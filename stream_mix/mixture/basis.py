@@ -20,11 +20,33 @@ _SMALLEST = 1e-30
 _DIGITS = 16.0 * float(np.finfo(np.float64).eps)
 """Nor below this share of the origin: a spread of so few last digits is rounding and no spread."""
 
+_GIANT = 1e4
+"""Times the reach of ordinary values, beyond which a value does not decide on a basis: a scale that it
+stretched would leave the others no digits above the floor under variances."""
+
 
 def least_scale(origin: Array) -> Array:
     """The least scale (d,) that features about an origin (d,) can have."""
     magnitude = np.where(np.isnan(origin), 0.0, np.abs(origin))
     return np.maximum(_SMALLEST, _DIGITS * magnitude)
+
+
+def without_giants(x: Array) -> Array:
+    """Rows x (n, d) with values missing that lie further from their feature's median than `_GIANT` times what
+    nine of ten do."""
+    out = x
+    for j, column in enumerate(x.T):
+        known = column[~np.isnan(column)]
+        if not len(known):
+            continue
+        middle = np.sort(known)[len(known) // 2]
+        # The lower of two neighbours: of four values, one of them a giant, it is another.
+        reach = np.sort(np.abs(known - middle))[int(0.9 * (len(known) - 1))]
+        far = np.abs(column - middle) > _GIANT * reach
+        if reach > 0.0 and far.any():
+            out = x.copy() if out is x else out
+            out[far, j] = np.nan
+    return out
 
 
 @dataclass(frozen=True, eq=False)

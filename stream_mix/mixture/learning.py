@@ -35,6 +35,11 @@ _OUT_OF_REACH = 30.0
 scale, than this."""
 
 
+_LIGHT = 0.1
+"""Components with less than this share of the mean mass do not decide on the basis: they may be a giant or
+two."""
+
+
 @dataclass(frozen=True)
 class Change:
     """Something that happened to a component, or (component -1) to the whole model, before the row at
@@ -268,12 +273,16 @@ def _better_basis(model: Model) -> Basis | None:
     """A basis about the data as remembered now, where the present one is far off; None where it still
     serves."""
     moments, old = total(model.store), model.basis
-    seen = moments.seen.sum(axis=0)
+    heavy = moments.seen >= _LIGHT * moments.seen.mean(axis=0)
+    part = np.where(heavy, moments.seen, 0.0)
+    seen = part.sum(axis=0)
     divisor = np.where(seen > 0, seen, 1.0)
-    mean = (moments.seen * moments.mean).sum(axis=0) / divisor
+    mean = np.where(heavy, part * moments.mean, 0.0).sum(axis=0) / divisor
     within = moments.shape_of_scatter.variances(moments.scatter, model.k)
-    summed = within[0] if model.spec.family_value.scatter == "tied" else within.sum(axis=0)
-    variance = (summed + (moments.seen * np.square(moments.mean - mean)).sum(axis=0)) / divisor
+    tied = model.spec.family_value.scatter == "tied"
+    summed = within[0] if tied else np.where(heavy, within, 0.0).sum(axis=0)
+    off = np.where(heavy, moments.mean - mean, 0.0)
+    variance = (summed + (part * np.square(off)).sum(axis=0)) / divisor
     usable = (seen > 0) & (variance > 0) & np.isfinite(variance)
     if not usable.any():
         return None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .arrays import Array, Ints
 from .basis import Basis
 from .em import e_step, outlier
-from .families import Parameters, estimate
+from .families import Parameters, estimate, grounded
 from .folders import judged
 from .kernels import Told, has_missing
 from .memory import Store, total
@@ -116,7 +116,8 @@ class Model:
     @cached_property
     def parameters(self) -> Parameters:
         """Weights, means and covariances in the coordinates of the basis."""
-        return estimate(self.spec.family_value, self.moments, self.spec.prior)
+        found = estimate(self.spec.family_value, self.moments, self.spec.prior)
+        return found if self.spec.prior.reg_covar else grounded(found)
 
     @cached_property
     def known(self) -> Array:

@@ -37,8 +37,9 @@ from .arrays import Array, widened
 from .basis import Basis
 from .scatter import SCATTERS, Scatter
 
-_NEXT_TO_NOTHING = 1e-200
-"""The mass at which forgetting ends: it weighs nothing beside a row, and is far from underflow."""
+_NEXT_TO_NOTHING = 1e-6
+"""The mass at which forgetting ends: it weighs nothing beside a row, and is enough that the first rows after
+ages of silence, of which every component has some small share, do not draw all components to one place."""
 
 FOLDED = "_folded"
 """Under this name moments carry what compiled code made of them (folders.py)."""

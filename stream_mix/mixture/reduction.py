@@ -169,5 +169,8 @@ def _log_det(covariances: Array) -> Array:
     if covariances.ndim == 2:
         variances: Array = np.log(covariances).sum(axis=1)
         return variances
-    matrices: Array = np.linalg.slogdet(covariances)[1]
-    return matrices
+    sign, matrices = np.linalg.slogdet(covariances)
+    # Two that are 1e15 deviations apart have a joint covariance whose thin directions are rounding.
+    apart = np.log(np.diagonal(covariances, axis1=1, axis2=2)).sum(axis=1)
+    found: Array = np.where((sign > 0.0) & np.isfinite(matrices), matrices, apart)
+    return found

@@ -12,14 +12,14 @@ in Fritzke's breathing k-means 2020).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis
 from .chances import draw
-from .em import nearest_moments
+from .em import e_step, nearest_moments
 from .families import Family, Parameters, estimate
 from .kernels import Natural, accumulate, nearest_two
 from .moves import Reservoir, moved
@@ -28,6 +28,10 @@ from .priors import Prior
 EM_STEPS = 10
 _SWAP_BUDGET = 2e10
 """Floating-point operations that swaps may cost; it binds only for thousands of components."""
+
+FAR = 1e5
+"""Rows further out than this, in units of the basis, are placed as if they were here: squares of giants would
+leave the distances between all others no digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +59,27 @@ def start(
 ) -> Parameters:
     """Parameters of k components fitted to the reservoir z (n, d) with weights w (n,) >= 0, in coordinates of
     `basis`."""
-    points = np.where(np.isnan(z), 0.0, z)
+    near = np.clip(z, -FAR, FAR)
+    points = np.where(np.isnan(z), 0.0, near)
     centres = greedy_kmeans_plusplus(points, w, k, rng)
     centres = swap(points, w, centres, rng)
     parameters = estimate(family, nearest_moments(family, centres, points, w, basis), prior)
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (k, 1))
-    return moved(Reservoir(z, w, basis, family, prior, known, hard), parameters, rng, EM_STEPS)
+    found = moved(Reservoir(near, w, basis, family, prior, known, hard), parameters, rng, EM_STEPS)
+    return found if np.array_equal(near, z, equal_nan=True) else _reaching(found, near, z, w)
+
+
+def _reaching(found: Parameters, near: Array, z: Array, w: Array) -> Parameters:
+    """The parameters with each component that has far rows moved to where its rows z (n, d) really are."""
+    label = e_step(found, near).label
+    far = (near != z) & ~np.isnan(z)
+    means = found.means.copy()
+    for i in np.unique(label[far.any(axis=1)]):
+        own, weight = z[label == i], w[label == i]
+        seen = np.where(np.isnan(own), 0.0, weight[:, None]).sum(axis=0)
+        total = np.nansum(weight[:, None] * own, axis=0)
+        means[i] = np.where(seen > 0.0, total / np.where(seen > 0.0, seen, 1.0), means[i])
+    return replace(found, means=means)
 
 
 def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator) -> Array:

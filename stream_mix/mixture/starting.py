@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 
-from .arrays import Array, Ints
-from .basis import Basis
+from .arrays import Array, Bools, Ints
+from .basis import Basis, without_giants
 from .em import batch_moments
 from .families import Parameters
 from .memory import Store
 from .model import Model, counted
-from .moments import lineage_of
+from .moments import Moments, lineage_of
+from .priors import Prior
 from .rows import Rows
-from .seeding import start
+from .seeding import FAR, start
+
+PATIENCE = 16
+"""Times the usual number of rows that a start waits for as many different rows as there are components."""
 
 
 def kept(parts: tuple[Rows, ...], rows: Rows) -> tuple[Rows, ...]:
@@ -34,22 +39,33 @@ def started(model: Model, learned: int) -> Model:
     now = rows.newest(math.nan)
     weights = counted(model, rows, now)
     weights = rows.w if weights is None else weights
-    basis = Basis.of(rows.x, weights, isotropic=spec.family_value.isotropic)
+    basis = Basis.of(without_giants(rows.x), weights, isotropic=spec.family_value.isotropic)
     z = basis.forward(rows.x)
     rng = np.random.default_rng([spec.random_state, learned])
-    found = start(z, weights, model.k, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
+    # The start is looked for among a few rows, where without a floor there may be no answer.
+    prior = spec.prior if spec.prior.reg_covar else replace(spec.prior, reg_covar=Prior().reg_covar)
+    found = start(z, weights, model.k, spec.family_value, prior, basis, rng, hard=spec.hard)
     if model.store:
         found = _in_order(found, _matching(model, found, basis))
-    settled = learned >= spec.start_rows(model.d)
+    due = spec.start_rows(model.d)
+    if learned >= due and _distinct(z) < model.k:
+        # A stream that stands still has not begun: components on one place would never part again.
+        due *= PATIENCE
+    settled = learned >= due
     return replace(
         model,
         store=_replayed(model, rows, z, found, basis),
         reservoir=() if settled else (rows,),
-        next_start=0 if settled else min(2 * learned, spec.start_rows(model.d)),
+        next_start=0 if settled else min(2 * learned, due),
         generation=model.generation + 1,
         learned=learned,
         t=now,
     )
+
+
+def _distinct(z: Array) -> int:
+    """How many different rows there are among z (n, d)."""
+    return len(np.unique(np.nan_to_num(z), axis=0))
 
 
 def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
@@ -58,12 +74,21 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     store: Store = ()
     before = math.nan
+    far: Bools = np.asarray((np.abs(z) > FAR).any(axis=1))
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
-        batch, _ = batch_moments(
-            found, z[piece], counted(model, part, now), basis, lineage, known, model.spec.hard
+        w = counted(model, part, now)
+        # Giants by themselves, each: in one sum with others they would leave those no digits.
+        alone = [np.array([i]) for i in np.flatnonzero(far[piece])]
+        groups = [np.flatnonzero(~far[piece]), *alone] if alone else [slice(None)]
+        batch, *others = (
+            batch_moments(
+                found, z[piece][own], None if w is None else w[own], basis, lineage, known, model.spec.hard
+            )[0]
+            for own in groups
         )
+        batch = reduce(Moments.add, others, batch)
         store = model.spec.memory.fold(store, batch, before, now)
         before = now
     return store

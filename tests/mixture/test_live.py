@@ -180,7 +180,7 @@ def test_forgetting_ends_short_of_nothing(isa: str, family: str) -> None:
     with reference():
         expected, _ = learn(model, Rows.of(quiet))
     found, left = on(isa, model, Rows.of(quiet))
-    assert found.moments.mass.min() == pytest.approx(1e-200)
+    assert found.moments.mass.min() == pytest.approx(1e-6)
     assert left == 0
     assert_like(found, expected, 1e-9)
     np.testing.assert_allclose(np.log(found.moments.seen), np.log(expected.moments.seen), rtol=1e-9)

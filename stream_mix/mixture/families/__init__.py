@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .family import Family, Parameters, estimate
+from .family import Family, Parameters, estimate, grounded
 
 
 def _table() -> Mapping[str, Family]:
@@ -27,4 +27,4 @@ def _table() -> Mapping[str, Family]:
 
 FAMILIES = _table()
 
-__all__ = ["FAMILIES", "Family", "Parameters", "estimate"]
+__all__ = ["FAMILIES", "Family", "Parameters", "estimate", "grounded"]

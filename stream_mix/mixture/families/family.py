@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,6 +106,14 @@ def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:
 
 _ROWS_OF_A_VARIANCE = 2
 
+LEAST = 1e-20
+"""The least variance of a stream's component that has no prior: its reciprocal and any row's squared distance
+stay finite."""
+
+_THIN = 8.0 * float(np.finfo(np.float64).eps)
+"""The least share of its variance, for each feature, that a feature must have to itself beside all others:
+with less, rounding decides what a matrix says of its thinnest direction."""
+
 UNIT_ROWS = 0.01
 """Pseudo-rows of unit covariance behind the pooled covariance: it decides only while there is next to no
 data."""
@@ -162,7 +170,8 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     variance = np.diagonal(covariances, axis1=1, axis2=2)
     # A feature without variance is correlated with nothing.
     deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
-    r2 = np.square(covariances / (deviation[:, :, None] * deviation[:, None, :]))
+    # Beside a value of 1e100 sums keep no digits, and correlations could be anything.
+    r2 = np.square(np.clip(covariances / (deviation[:, :, None] * deviation[:, None, :]), -1.0, 1.0))
     noise = np.square(1.0 - r2 * np.square(n / (n + d + 1)))
     diagonal = np.arange(d)
     r2[:, diagonal, diagonal] = noise[:, diagonal, diagonal] = 0.0
@@ -175,20 +184,51 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     return shrunk
 
 
+def grounded(parameters: Parameters) -> Parameters:
+    """The same parameters with variances of `LEAST` at least, in units of the basis, and no singular matrix.
+
+    Maximum likelihood has no answer where a component's rows do not spread in all directions; a stream goes
+    on all the same.
+    """
+    covariances = parameters.covariances
+    if parameters.family.scatter == "diag":
+        mended = np.maximum(covariances, LEAST)
+    else:
+        matrices = covariances.reshape(-1, *covariances.shape[-2:])
+        thick = _each_definite(_thinner(matrices) - LEAST * np.eye(matrices.shape[-1]))
+        mended = np.where(thick, matrices, _diagonals(matrices, LEAST)).reshape(covariances.shape)
+    return replace(parameters, covariances=mended)
+
+
 def sound(covariances: Array, floor: float) -> Array:
-    """Covariances (k, d, d), each that is not positive definite replaced by its diagonal, floored.
+    """Covariances (k, d, d), symmetric to the last bit, each that is not positive definite replaced by its
+    diagonal, floored.
 
     Beside a value of 1e100 the sums of ordinary rows keep no digits, and what is left need not be a
     covariance. With a floor of 0 nothing is replaced: the caller wants to know instead.
     """
-    if floor == 0.0 or _positive_definite(covariances):
+    covariances = 0.5 * (covariances + np.swapaxes(covariances, 1, 2))
+    if floor == 0.0 or _positive_definite(thinner := _thinner(covariances)):
         return covariances
-    out = covariances.copy()
-    for matrix in out:
-        if not _positive_definite(matrix):
-            diagonal = np.nan_to_num(np.diagonal(matrix), nan=floor, posinf=1e200, neginf=floor)
-            matrix[:] = np.diag(np.maximum(diagonal, floor))
-    return out
+    return np.where(_each_definite(thinner), covariances, _diagonals(covariances, floor))
+
+
+def _thinner(matrices: Array) -> Array:
+    """Matrices (k, d, d) that are positive definite if these are for more than rounding."""
+    d = matrices.shape[-1]
+    thinner: Array = matrices * (1.0 - _THIN * (d + 2) * np.eye(d))
+    return thinner
+
+
+def _each_definite(matrices: Array) -> Bools:
+    """Which of the matrices (k, d, d) are positive definite (k, 1, 1)."""
+    return np.array([_positive_definite(matrix) for matrix in matrices])[:, None, None]
+
+
+def _diagonals(matrices: Array, floor: float) -> Array:
+    """The diagonals of matrices (k, d, d), floored, as matrices."""
+    diagonal = np.nan_to_num(np.diagonal(matrices, axis1=1, axis2=2), nan=floor, posinf=1e200, neginf=floor)
+    return np.maximum(diagonal, floor)[:, :, None] * np.eye(matrices.shape[-1])
 
 
 def _positive_definite(matrices: Array) -> bool:

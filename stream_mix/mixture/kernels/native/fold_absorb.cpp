@@ -6,7 +6,7 @@ namespace stream_mix::STREAM_MIX_ISA {
 namespace {
 
 constexpr double NO_MASS = 1e-100;           // em._NO_MASS
-constexpr double NEXT_TO_NOTHING = 1e-200;   // moments._NEXT_TO_NOTHING
+constexpr double NEXT_TO_NOTHING = 1e-6;     // moments._NEXT_TO_NOTHING
 
 double smaller(double a, double b) { return a < b ? a : b; }
 double faded(double mass, double factor) {

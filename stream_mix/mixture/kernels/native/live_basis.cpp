@@ -9,6 +9,7 @@ namespace stream_mix {
 namespace {
 
 constexpr double OUT_OF_REACH = 30.0;  // learning.py
+constexpr double LIGHT = 0.1;          // learning.py
 constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16;  // basis.py
 
 double least_scale(double origin) { return std::fmax(SMALLEST, DIGITS * (std::isnan(origin) ? 0.0 : std::fabs(origin))); }
@@ -36,8 +37,12 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
     new_origin = origin;
     new_scale = scale;
     for (std::int64_t f = 0; f < d; ++f) {
+        double all = 0.0;
+        for (std::int64_t k = 0; k < s_.k; ++k) all += s_.seen[at(k, f, d)];
+        const double light = LIGHT * all / static_cast<double>(s_.k);
         double seen = 0.0, total = 0.0, spread = s_.family == Family::tied ? s_.shared[f * d + f] : 0.0;
         for (std::int64_t k = 0; k < s_.k; ++k) {
+            if (s_.seen[at(k, f, d)] < light) continue;
             seen += s_.seen[at(k, f, d)];
             total += s_.seen[at(k, f, d)] * s_.mean[at(k, f, d)];
             if (s_.family != Family::tied)
@@ -45,6 +50,7 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         }
         mean[f] = total / (seen > 0.0 ? seen : 1.0);
         for (std::int64_t k = 0; k < s_.k; ++k) {
+            if (s_.seen[at(k, f, d)] < light) continue;
             const double off = s_.mean[at(k, f, d)] - mean[f];
             spread += s_.seen[at(k, f, d)] * (off * off);
         }

@@ -3,7 +3,7 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
-constexpr double NEXT_TO_NOTHING = 1e-200;                    // the mass at which forgetting ends
+constexpr double NEXT_TO_NOTHING = 1e-6;                      // the mass at which forgetting ends
 constexpr double NO_MASS = 1e-100;                            // a component with less in a row took no part in it
 constexpr double NEGLIGIBLE = 1.0 / 1152921504606846976.0;    // 2^-60
 
