@@ -176,7 +176,9 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
         said = posterior(model, rows)
         z = model.basis.forward(rows)
         slow = outlier(model.parameters, z, e_step(model.parameters, z).log_density)
-        np.testing.assert_allclose(said.outlier, slow, rtol=1e-10, atol=1e-12)
+        # Round components are scored about one centre: next to a cluster a million of its widths away either
+        # way of adding up keeps ten digits of a log density.
+        np.testing.assert_allclose(said.outlier, slow, rtol=1e-7, atol=1e-9)
 
 
 def test_the_record_that_was_given_stays_as_it_was() -> None:
