@@ -74,11 +74,9 @@ class Learner(Views, base.Estimator):
         self._features = Features()
         self._model = Model.new(spec, 0)
 
-    # `_held` is the model as it went live, or was last asked for; `_live` what it has become since; `_eager`
-    # is that too, where rows need not be looked at before they are learned.
+    # `_held` is the model as it went live, or was last asked for; `_live` what it has become since.
     _held: Model
     _live: Live | None
-    _eager: Live | None
 
     @property
     def _model(self) -> Model:
@@ -91,7 +89,6 @@ class Learner(Views, base.Estimator):
     def _model(self, model: Model) -> None:
         self._held = model
         self._live = live_of(model, self._features.names, self.weight_feature, self.time_feature)
-        self._eager = None if self.lateness is not None else self._live
 
     @property
     def _supervised(self) -> bool:
@@ -100,7 +97,7 @@ class Learner(Views, base.Estimator):
     def __getstate__(self) -> dict[str, Any]:
         # What can be computed from the statistics stays behind, so a pickle holds only what was learned.
         state = {**self.__dict__, "_model": to_state(self._model), "_features": self._features.names}
-        del state["_held"], state["_live"], state["_eager"]
+        del state["_held"], state["_live"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,8 +116,9 @@ class Learner(Views, base.Estimator):
         nothing and is not counted. Raises ValueError where a value is not a number, naming the feature;
         nothing is learned then.
         """
-        live = self._eager
-        if live is None or not live.learn_one(x, w, t):
+        live = self._live
+        # With a bound on lateness a row is looked at before it is learned.
+        if live is None or self.lateness is not None or not live.learn_one(x, w, t):
             self._learn_named(x, w, t)
 
     def _learn_named(self, x: dict[Hashable, Any], w: float, t: Any) -> None:
