@@ -174,8 +174,8 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
     centre = x[:1000].mean(axis=0)
     for rows in (x[::7], centre + 3.0 * (x[:99] - centre), centre + 40.0 * (x[:99] - centre), centre[None]):
         said = posterior(model, rows)
-        # Of the same log densities: what two ways of scoring differ by beside a cluster a million widths away is
-        # no question here.
+        # Of the same log densities: what two ways of scoring differ by beside a cluster a million widths away
+        # is no question here.
         log_density = said.log_density + np.log(model.basis.scale).sum()
         slow = outlier(model.parameters, model.basis.forward(rows), log_density)
         np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-12)

@@ -8,9 +8,9 @@ namespace stream_mix {
 namespace {
 
 // Rows below which a group of their own is not worth its sums, and the most groups there are.
-constexpr std::int64_t GROUP_ROWS = 512, MOST_GROUPS = 16;
+constexpr std::int64_t GROUP_ROWS = 1024, MOST_GROUPS = 16;
 // Multiplications and additions below which a second thread costs more than it brings.
-constexpr double THREAD_WORK = 2e6;
+constexpr double THREAD_WORK = 4e6;
 
 double work_per_row(const Mixture& m) {
     const double d = static_cast<double>(m.d);
