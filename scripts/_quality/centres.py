@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import mean, median
 from typing import Any
@@ -107,12 +108,9 @@ FAMILY = Family(
     run=partial(_run, in_order=False),
     scale="symlog",
 )
-IN_ORDER = Family(
+IN_ORDER = replace(
+    FAMILY,
     name="sorted",
     title="The same with the rows in the order of their clusters",
-    notes=_NOTES,
-    columns=_COLUMNS,
-    axis="centroid index",
     run=partial(_run, in_order=True),
-    scale="symlog",
 )

@@ -97,7 +97,7 @@ def _rows(ax: Axes, result: Result) -> None:
         ax.scatter(points[:, 0], np.exp(told.log_density), s=7, c=own, alpha=0.5, linewidths=0)
     else:
         ax.scatter(points[:, 0], points[:, 1], s=7, c=own, alpha=0.45, linewidths=0)
-        for centre, covariance, tone in zip(centres, _covariances(model), tones, strict=True):
+        for centre, covariance, tone in zip(centres, model.parameters.matrices, tones, strict=True):
             values, vectors = np.linalg.eigh(view.axes @ covariance @ view.axes.T)
             angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
             long, short = 4.0 * np.sqrt(np.maximum(values[::-1], 0.0))
@@ -155,7 +155,7 @@ def _view(model: Model, features: tuple[str, ...]) -> _View:
         origin = np.where(np.isnan(model.basis.origin), 0.0, model.basis.origin)
         return _View(np.diag(model.basis.scale), origin, names)
     means, weights = model.parameters.means, model.parameters.weights
-    within = np.einsum("k,kij->ij", weights, _covariances(model))
+    within = np.einsum("k,kij->ij", weights, model.parameters.matrices)
     root = np.linalg.inv(np.linalg.cholesky(within))
     apart = (means - weights @ means) @ root.T
     _, vectors = np.linalg.eigh((apart.T * weights) @ apart)
@@ -168,12 +168,3 @@ def _view(model: Model, features: tuple[str, ...]) -> _View:
 def _telling(axis: Array, features: tuple[str, ...]) -> str:
     """The two features that count most along an axis."""
     return " and ".join(features[j] for j in np.argsort(-np.abs(axis))[:2].tolist())
-
-
-def _covariances(model: Model) -> Array:
-    """Covariances (k, d, d) in the basis, whatever the family keeps."""
-    found = model.parameters
-    d = model.d
-    if found.family.scatter == "diag":
-        return found.dense[:, :, None] * np.eye(d)
-    return np.broadcast_to(found.dense, (model.k, d, d))

@@ -245,6 +245,9 @@ def centred(blank: Moments, sums: Sums, rows: int) -> Moments:
     scatter = sums.second - blank.shape_of_scatter.between(first / np.sqrt(divisor))
     if blank.kind == "diag":
         np.maximum(scatter, 0.0, out=scatter)
+    elif blank.kind == "full":
+        own = np.einsum("kjj->kj", scatter)
+        np.maximum(own, 0.0, out=own)
     return Moments(blank.kind, blank.basis, blank.lineage, mass, seen, mean, scatter, rows)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .arrays import Array, Ints
+from .arrays import Array, Ints, squared_distances
 from .basis import Basis
 from .chances import draw
 from .em import e_step, nearest_moments
@@ -88,10 +88,10 @@ def greedy_kmeans_plusplus(x: Array, w: Array, k: int, rng: np.random.Generator)
     candidates = 2 + int(math.log(k)) if k > 1 else 1
     centres = np.empty((k, x.shape[1]))
     centres[0] = x[draw(w, 1, rng)[0]]
-    nearest = _squared_distances(x, centres[:1])[:, 0]
+    nearest = squared_distances(x, centres[:1])[:, 0]
     for i in range(1, k):
         drawn = draw(w * nearest, candidates, rng)
-        with_each = np.minimum(nearest[:, None], _squared_distances(x, x[drawn]))
+        with_each = np.minimum(nearest[:, None], squared_distances(x, x[drawn]))
         best = int((w @ with_each).argmin())
         centres[i] = x[drawn[best]]
         nearest = with_each[:, best]
@@ -150,11 +150,3 @@ def _lloyd(x: Array, w: Array, partition: _Partition, steps: int) -> _Partition:
 def _partition(x: Array, w: Array, centres: Array) -> _Partition:
     label, nearest, second = nearest_two(x, centres)
     return _Partition(centres, label, nearest, second, float(w @ nearest))
-
-
-def _squared_distances(x: Array, centres: Array) -> Array:
-    """(n, k)"""
-    distances = -2.0 * (x @ centres.T)
-    distances += np.square(x).sum(axis=1)[:, None]
-    distances += np.square(centres).sum(axis=1)
-    return np.maximum(distances, 0.0, out=distances)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .agreement import rand_index
-from .arrays import Array, Ints
+from .arrays import Array, Ints, squared_distances
 from .em import e_step
 from .families import Parameters
 from .model import Model
@@ -193,7 +193,7 @@ def xie_beni(parameters: Parameters, moments: Moments, unit: Array) -> float | N
         return None
     within = moments.shape_of_scatter.variances(mean_scatter(moments), k)
     compact = float(_shares(moments) @ (within / np.square(unit)).sum(axis=1))
-    apart = _squared_distances(parameters.means / unit, parameters.means / unit)
+    apart = squared_distances(parameters.means / unit, parameters.means / unit)
     np.fill_diagonal(apart, np.inf)
     least = float(apart.min())
     return compact / least if least > 0 and math.isfinite(compact / least) else None
@@ -223,21 +223,13 @@ def _silhouette(means: Array, z: Array, label: Ints, counts: Array) -> float | N
         return None
     # The unit does not matter, so that squares of rows far out need not overflow.
     unit = max(1.0, float(np.abs(z).max()), float(np.abs(means).max()))
-    distances = np.sqrt(_squared_distances(z / unit, means / unit))
+    distances = np.sqrt(squared_distances(z / unit, means / unit))
     rows = np.arange(len(z))
     own = distances[rows, label]
     distances[rows, label] = np.inf
     other = distances.min(axis=1)
     most = np.maximum(own, other)
     return float(counts @ ((other - own) / np.where(most > 0, most, 1.0)))
-
-
-def _squared_distances(a: Array, b: Array) -> Array:
-    """Squared distances (n, k) of rows a (n, d) and b (k, d), by one matrix product."""
-    centre = b.mean(axis=0)
-    a, b = a - centre, b - centre
-    squared: Array = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
-    return np.maximum(squared, 0.0, out=squared)
 
 
 def _shares(moments: Moments) -> Array:

@@ -8,19 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..features import Features
-from ..mixture import Model, Parameters, parameters
-from ..mixture.arrays import Array
+from ..mixture import Model, parameters
 
 
 class Views:
     """The part of an estimator that shows its model and changes nothing."""
 
     _features: Features
-
-    @property
-    def model(self) -> Model:
-        """The model as it stands, a frozen record."""
-        raise NotImplementedError
+    _model: Model
 
     @property
     def feature_names(self) -> tuple[Hashable, ...]:
@@ -30,51 +25,43 @@ class Views:
     @property
     def learned_rows(self) -> int:
         """Rows learned, without those that wait for their batch to fill."""
-        return self.model.learned
+        return self._model.learned
 
     @property
     def late_rows(self) -> int:
         """Rows that were left out because they came later than `lateness` allows."""
-        return self.model.late
+        return self._model.late
 
     @property
     def weights(self) -> dict[int, float]:
         """Component -> its share of the rows remembered; even shares before any learning."""
-        even = np.full(self.model.k, 1.0 / self.model.k)
-        return self._by_component((even if self.model.warming else self.model.parameters.weights).tolist())
+        even = np.full(self._model.k, 1.0 / self._model.k)
+        return self._by_component((even if self._model.warming else self._model.parameters.weights).tolist())
 
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
         """Component -> feature -> mean, in the data's units; empty before any learning."""
-        if self.model.warming:
+        if self._model.warming:
             return {}
         names = self._observed()
-        means = parameters(self.model).means[:, list(names.values())].tolist()
+        means = parameters(self._model).means[:, list(names.values())].tolist()
         return self._by_component([dict(zip(names, mean, strict=True)) for mean in means])
 
     @property
     def covariances(self) -> dict[int, dict[Hashable, dict[Hashable, float]]]:
         """Component -> feature -> feature -> covariance, in the data's units; empty before any learning."""
-        if self.model.warming:
+        if self._model.warming:
             return {}
         names = self._observed()
         which = np.array(list(names.values()), dtype=np.intp)
-        matrices = _square(parameters(self.model), self.model.k)[:, which[:, None], which].tolist()
+        matrices = parameters(self._model).matrices[:, which[:, None], which].tolist()
         tables = [[dict(zip(names, row, strict=True)) for row in matrix] for matrix in matrices]
         return self._by_component([dict(zip(names, table, strict=True)) for table in tables])
 
     def _observed(self) -> dict[Hashable, int]:
         """The features that were learned, with their columns: not those whose first row still waits."""
-        known = ~np.isnan(self.model.basis.origin)
+        known = ~np.isnan(self._model.basis.origin)
         return {name: column for column, name in enumerate(self._features.names) if known[column]}
 
     def _by_component(self, values: list[Any]) -> dict[int, Any]:
-        return dict(zip(self.model.components, values, strict=True))
-
-
-def _square(own: Parameters, k: int) -> Array:
-    """Covariances of any family as matrices (k, d, d)."""
-    dense = own.dense
-    if own.family.scatter == "diag":
-        return dense[:, :, None] * np.eye(dense.shape[1])
-    return np.broadcast_to(dense, (k, *dense.shape[-2:]))
+        return dict(zip(self._model.components, values, strict=True))

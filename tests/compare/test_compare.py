@@ -21,7 +21,7 @@ from tests.mixture.streams import blobs
 
 def entries(*numbers: int, family: str = "full", **choices: object) -> list[Entry]:
     return [
-        Entry(f"{family} {k}", Spec(k, family, batch_size=100, **choices))  # type: ignore[arg-type]
+        Entry(f"{family} {k}", Spec(k, family, batch_size=100, **choices))  # type: ignore[arg-type]  # a spec's
         for k in numbers
     ]
 
@@ -121,7 +121,7 @@ def test_doubts_are_named() -> None:
 
 def line(k: int, icl: float | None, family: str = "full", **figures: float | int | None) -> Line:
     blank = dict.fromkeys(Line.__dataclass_fields__)
-    return Line(**{  # type: ignore[arg-type]
+    return Line(**{  # type: ignore[arg-type]  # its own fields
         **blank, "name": f"{family} {k}", "components": k, "family": family, "icl": icl, "mass": 1000.0,
         "seconds": 0.0, **figures,
     })  # fmt: skip

@@ -71,7 +71,7 @@ NAMES = ("a", "b", "c", "d")
 
 def frame(x: object, **parts: object) -> Frame:
     rows = np.atleast_2d(np.asarray(x, dtype=np.float64))
-    return Frame(rows, parts.pop("n_sent", len(rows)), **parts)  # type: ignore[arg-type]
+    return Frame(rows, parts.pop("n_sent", len(rows)), **parts)  # type: ignore[arg-type]  # parts of a frame
 
 
 @st.composite
@@ -335,7 +335,7 @@ def test_refused_rows_are_told() -> None:
 def warm(rows: int = 400, **plan: object) -> tuple[EngineState, list[Effect]]:
     rng = np.random.default_rng(0)
     x = np.array([[0.0, 0.0], [9.0, 9.0], [-9.0, 9.0]])[rng.integers(0, 3, rows)] + rng.normal(size=(rows, 2))
-    return step(new(Plan({"m": SPECS["soft"]}, **plan)), Frames((frame(x, features=("a", "b")),)))  # type: ignore[arg-type]
+    return step(new(Plan({"m": SPECS["soft"]}, **plan)), Frames((frame(x, features=("a", "b")),)))  # type: ignore[arg-type]  # keys of a plan
 
 
 def published(effects: Sequence[Effect], kind: type) -> list[object]:

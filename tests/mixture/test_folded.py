@@ -27,6 +27,7 @@ from stream_mix.mixture import (
     to_state,
 )
 from stream_mix.mixture import batches as compiled_batches
+from stream_mix.mixture.arrays import Array
 from stream_mix.mixture.folders import ANSWERS, answer, forget, judged
 from stream_mix.mixture.kernels import available, named
 from stream_mix.mixture.learning import learn_whole
@@ -232,7 +233,10 @@ def test_labels_followed_through_a_batch_are_those_under_the_centres_after_it(
     same, however far the centres went."""
     rng = np.random.default_rng(3)
     centres = 2.0 * rng.normal(size=(k, d))
-    draw = lambda n: centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))  # noqa: E731  # draws anew
+
+    def draw(n: int) -> Array:
+        return centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+
     kind = replace(spec("kmeans", batch_size=300, memory=HalfLife(600.0)), n_components=k, watch=False)
     model, _ = learn(Model.new(kind, d), Rows.of(draw(kind.start_rows(d) // 300 * 300 + 300)))
     for _ in range(12):

@@ -121,9 +121,9 @@ def test_a_component_next_to_nothing_keeps_its_shape(family: str) -> None:
     same(ours, theirs)
     # Not 0, where forgetting alone would have brought it; more only as far as it has a share in the far rows.
     assert 0.9e-200 < ours.moments.mass.min() < 1e-3
-    assert (ours.moments.scatter[0] > 0).all() or family == "full"
+    scatter = ours.moments.scatter[0]
+    assert (np.diagonal(scatter) > 0 if family == "full" else scatter > 0).all()
     if family == "full":
-        # Beside squares of 1e16 the scatter itself may round to less than nothing; a covariance stays one.
         np.linalg.cholesky(ours.parameters.covariances)
 
 
@@ -178,7 +178,7 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
         # is no question here.
         log_density = said.log_density + np.log(model.basis.scale).sum()
         slow = outlier(model.parameters, model.basis.forward(rows), log_density)
-        np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(said.outlier, slow, rtol=1e-10, atol=1e-12)
 
 
 def test_the_record_that_was_given_stays_as_it_was() -> None:

@@ -68,6 +68,14 @@ class Parameters:
         """The same mixture as kernels take it."""
         return self._natural(self.means, self.dense)
 
+    @property
+    def matrices(self) -> Array:
+        """The covariances as matrices (k, d, d), whatever the family keeps."""
+        k, d = self.means.shape
+        if self.family.scatter == "diag":
+            return self.dense[:, :, None] * np.eye(d)
+        return np.broadcast_to(self.dense, (k, d, d))
+
     def marginal(self, observed: Bools) -> Natural:
         """The mixture of the observed features (d,) alone: means and covariances lose the rows and columns of
         the others."""

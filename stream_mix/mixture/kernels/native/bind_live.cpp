@@ -135,9 +135,10 @@ nb::tuple moments(const LiveRows& live) {
     const std::size_t k = m.k(), d = m.d();
     double *mass, *seen, *mean, *scatter;
     nb::object masses = array(k, {k}, mass), seens = array(k * d, {k, d}, seen), means = array(k * d, {k, d}, mean);
-    nb::object scatters = m.family() == Family::full   ? array(k * d * d, {k, d, d}, scatter)
-                          : m.family() == Family::tied ? array(d * d, {d, d}, scatter)
-                                                       : array(k * d, {k, d}, scatter);
+    const std::size_t numbers = scatter_size(second_of(m.family()), k, d);
+    nb::object scatters = m.family() == Family::full   ? array(numbers, {k, d, d}, scatter)
+                          : m.family() == Family::tied ? array(numbers, {d, d}, scatter)
+                                                       : array(numbers, {k, d}, scatter);
     m.moments(mass, seen, mean, scatter);
     return nb::make_tuple(masses, seens, means, scatters);
 }
@@ -174,10 +175,7 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     start.mass = mass.data();
     start.seen = sized(seen, k * d, "seen");
     start.mean = sized(mean, k * d, "mean");
-    const std::int64_t second = start.family == Family::full   ? k * d * d
-                                : start.family == Family::tied ? d * d
-                                                               : k * d;
-    start.scatter = sized(scatter, second, "scatter");
+    start.scatter = sized(scatter, scatter_size(second_of(start.family), k, d), "scatter");
     start.origin = origin.data();
     start.scale = sized(scale, d, "scale");
     start.t = t;

@@ -142,7 +142,7 @@ nb::object accumulate(const PackedMixture& mixture, const Matrix& x, const std::
     Told told(tell ? rows.n : 0, tell ? m.k : 0);
     Made<double> log_density(tell ? 0 : rows.n), mass(m.k), first(m.k * m.d);
     Made<double> seen(m.holes ? m.k * m.d : 0);
-    Made<double> second(m.second == Second::diag ? m.k * m.d : m.second == Second::tied ? m.d * m.d : m.k * m.d * m.d);
+    Made<double> second(scatter_size(m.second, m.k, m.d));
     bool complete;
     {
         const nb::gil_scoped_release free;

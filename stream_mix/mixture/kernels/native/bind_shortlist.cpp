@@ -28,11 +28,7 @@ Leaves* make(const std::string& isa_name, const std::string& second, bool round,
     expect_size(inverse_scale, given.d, "leaves: inverse_scale");
     expect_size(means, given.k * given.d, "leaves: means");
     expect_size(weights, given.k, "leaves: weights");
-    const std::int64_t square = given.d * given.d;
-    const std::int64_t whitens = given.second == Second::diag   ? given.k * given.d
-                                 : given.second == Second::tied ? square
-                                                                : given.k * square;
-    expect_size(whiten, whitens, "leaves: whiten");
+    expect_size(whiten, scatter_size(given.second, given.k, given.d), "leaves: whiten");
     given.origin = origin.data();
     given.inverse_scale = inverse_scale.data();
     given.centre = centre.data();
@@ -101,7 +97,7 @@ nb::object accumulate(const Leaves& leaves, const Lists& lists, const Matrix& x,
     const std::size_t n = rows.n, k = c.k, d = c.d;
     const bool tied = leaves.second() == Second::tied, full = leaves.second() == Second::full;
     Made<double> log_density(rows.n), mass(c.k), first(c.k * c.d);
-    Made<double> second((tied ? 1 : c.k) * (tied || full ? c.d : 1) * c.d);
+    Made<double> second(scatter_size(leaves.second(), c.k, c.d));
     Report report;
     bool complete;
     {

@@ -62,21 +62,20 @@ void fade_slowly(Second second, const Record& r, double factor, double* room) {
 void fade(Second second, const Record& r, double factor, double* room) {
     if (factor == 1.0) return;
     if (near_nothing(r, factor)) return fade_slowly(second, r, factor, room);
-    const std::int64_t scatter = second == Second::diag   ? r.k * r.d
-                                 : second == Second::tied ? r.d * r.d
-                                                          : r.k * r.d * r.d;
     scale(r.mass, r.k, factor);
     scale(r.seen, r.k * r.d, factor);
-    scale(r.scatter, scatter, factor);
+    scale(r.scatter, scatter_size(second, r.k, r.d), factor);
 }
 
-// scatter (d, d) += upper triangle (rows of `row`) - first first' / mass + step step', both halves
+// scatter (d, d) += upper triangle (rows of `row`) - first first' / mass + step step', both halves. No variance of the
+// batch is below 0, however it was rounded; without `upper` the rest of the difference comes later.
 void add_matrix(double* scatter, std::int64_t d, const double* upper, std::int64_t row, const double* first, double over,
                 const double* step) {
     for (std::int64_t i = 0; i < d; ++i)
         for (std::int64_t j = i; j < d; ++j) {
-            const double raw = upper ? upper[i * row + j] : 0.0;
-            scatter[i * d + j] += raw - first[i] * first[j] * over + step[i] * step[j];
+            double within = (upper ? upper[i * row + j] : 0.0) - first[i] * first[j] * over;
+            if (i == j && upper && within < 0.0) within = 0.0;
+            scatter[i * d + j] += within + step[i] * step[j];
             scatter[j * d + i] = scatter[i * d + j];
         }
 }

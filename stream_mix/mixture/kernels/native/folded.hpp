@@ -16,7 +16,7 @@ class Folded {
         : second_(second),
           k_(k),
           d_(d),
-          scatter_(second == Second::full ? k * d * d : second == Second::tied ? d * d : k * d),
+          scatter_(stream_mix::scatter_size(second, k, d)),
           numbers_(k + 2 * k * d + scatter_ + 2 * d) {
         changed();
     }

@@ -12,7 +12,7 @@ Mixture shape(Family family, std::int64_t k, std::int64_t d) {
                : family == Family::diag      ? Scores::diag
                : family == Family::spherical ? Scores::round
                                              : Scores::linear;
-    m.second = family == Family::full ? Second::full : family == Family::tied ? Second::tied : Second::diag;
+    m.second = second_of(family);
     m.k = k;
     m.d = d;
     return m;

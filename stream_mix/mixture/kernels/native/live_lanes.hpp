@@ -26,24 +26,6 @@ static inline ivec real(const Live& s, const Lanes& which) {
     return index + which.at < isplat(s.k);
 }
 
-// Added up as a tree: the same order for all that an instruction set computes.
-static inline double fold_up(vec v) {
-#if defined(__AVX512F__)
-    using half = double __attribute__((vector_size(32)));
-    half low, high;
-    __builtin_memcpy(&low, &v, sizeof low);
-    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
-    const half b = low + high;
-#else
-    const vec b = v;
-#endif
-#if defined(__AVX2__)
-    return (b[0] + b[2]) + (b[1] + b[3]);
-#else
-    return b[0] + b[1];
-#endif
-}
-
 static inline ivec finite(vec v) { return (v < splat(LARGEST)) & (v > splat(-LARGEST)); }
 
 // A product of many factors as mantissa and exponent; `normal` at least every 512 factors.

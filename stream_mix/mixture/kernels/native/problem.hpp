@@ -39,6 +39,15 @@ enum class Second : int {
     full   // y and y y' of each component
 };
 
+STREAM_MIX_INLINE constexpr Second second_of(Family family) {
+    return family == Family::full ? Second::full : family == Family::tied ? Second::tied : Second::diag;
+}
+
+// Numbers in the scatter of k components.
+STREAM_MIX_INLINE constexpr std::int64_t scatter_size(Second second, std::int64_t k, std::int64_t d) {
+    return second == Second::full ? k * d * d : second == Second::tied ? d * d : k * d;
+}
+
 // A mixture of k components over d features, in the coordinates
 //     y = (x - origin) * inverse_scale - centre.
 // theta (k, f), by `scores`:

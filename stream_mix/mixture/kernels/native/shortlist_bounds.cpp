@@ -152,7 +152,7 @@ bool pack_bounds(const Components& c, const Listed& list, float* bounds) {
         }
         for (std::int64_t j = 0; j < c.d && c.by_feature; j += W) narrow(to + c.d + j, (slack - 0.5) * load(precision + j));
         if (!c.by_feature) to[c.d] = static_cast<float>((slack - 0.5) * c.least[k]);
-        const double all = total(length);
+        const double all = fold_up(length);
         to[f] = static_cast<float>(c.peak[k] - 0.5 * all + slack * (__builtin_fabs(c.peak[k]) + all));
         most = max(splat(all), most);
     }

@@ -33,7 +33,7 @@ inline void distance_full(const Components& c, std::int64_t k, const double* con
             length[n] += z * z;
         }
     }
-    for (int n = 0; n < N; ++n) out[n] = total(length[n]);
+    for (int n = 0; n < N; ++n) out[n] = fold_up(length[n]);
 }
 
 inline double distance(const Components& c, std::int64_t k, const double* z) {
@@ -44,14 +44,14 @@ inline double distance(const Components& c, std::int64_t k, const double* z) {
             const vec delta = load(z + i) - load(mean + i);
             length += delta * delta;
         }
-        return total(length) * c.precision[k];
+        return fold_up(length) * c.precision[k];
     }
     const double* precision = c.precision + k * c.width;
     for (std::int64_t i = 0; i < c.width; i += W) {
         const vec delta = load(z + i) - load(mean + i);
         length += delta * delta * load(precision + i);
     }
-    return total(length);
+    return fold_up(length);
 }
 
 // A component of the list and a row that it may have to do with.

@@ -26,18 +26,4 @@ double largest_variance(const Components& c, double* root, double* room);
 void margins(const Components& c, std::int64_t k, const double* root, const double* leaves, std::int64_t words,
              std::int64_t own, const double* reaches, int n_reaches, std::uint64_t* listed, double* room);
 
-static inline double total(vec v) {
-#if defined(__AVX512F__)
-    const __m256d half = _mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xf, (__m512d)v, 0),
-                                       _mm512_maskz_extractf64x4_pd(0xf, (__m512d)v, 1));
-    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
-    return two[0] + two[1];
-#elif defined(__AVX2__)
-    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
-    return two[0] + two[1];
-#else
-    return v[0] + v[1];
-#endif
-}
-
 }  // namespace stream_mix::STREAM_MIX_ISA

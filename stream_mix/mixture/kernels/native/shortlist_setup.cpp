@@ -49,7 +49,7 @@ void invert(std::int64_t d, std::int64_t width, const double* whiten, double wei
         for (std::int64_t j = 0; j <= i; ++j) {
             vec product{};
             for (std::int64_t c = 0; c <= j; c += W) product += load(root + i * width + c) * load(root + j * width + c);
-            sum[i * width + j] += weight * total(product);
+            sum[i * width + j] += weight * fold_up(product);
         }
 }
 

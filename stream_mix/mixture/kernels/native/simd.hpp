@@ -47,6 +47,24 @@ static inline ivec isplat(std::int64_t a) { return ivec{} + a; }
 static inline vec as_vec(ivec v) { return (vec)v; }
 static inline ivec as_ivec(vec v) { return (ivec)v; }
 
+// Added up as a tree: the same order for all that an instruction set computes.
+static inline double fold_up(vec v) {
+#if defined(__AVX512F__)
+    using half = double __attribute__((vector_size(32)));
+    half low, high;
+    __builtin_memcpy(&low, &v, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    const half b = low + high;
+#else
+    const vec b = v;
+#endif
+#if defined(__AVX2__)
+    return (b[0] + b[2]) + (b[1] + b[3]);
+#else
+    return b[0] + b[1];
+#endif
+}
+
 // Where the mask, all ones or all zeros in a lane, is set: a, else b.
 static inline vec select(ivec mask, vec a, vec b) { return mask ? a : b; }
 
