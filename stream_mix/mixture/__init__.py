@@ -6,9 +6,10 @@ a clustering is, say `validity`, `overlap` and `agreement`.
 """
 
 from .basis import Basis
+from .changes import Change
 from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
-from .learning import Change, Learned, expand, flush, judge_batches, learn, rows_until_batch
+from .learning import Learned, expand, flush, judge_batches, learn, rows_until_batch
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .merging import Match, Merged, merge, shards
 from .model import Model, Posterior, parameters, posterior

@@ -13,42 +13,20 @@ import numpy as np
 
 from . import batches
 from .arrays import Array, Ints
-from .basis import Basis, least_scale
+from .changes import Change
 from .em import centred, e_step, moments_with_holes, sums_of
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .lateness import on_time
-from .memory import total
 from .model import Model, Posterior, counted, data_log_density, posterior, said
 from .moments import Moments
+from .recentring import BASIS_BATCHES, in_reach, with_origins
+from .review import sampled
 from .rows import LARGEST, Rows
 from .starting import kept, started
 
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
-
-_BASIS_BATCHES = 64
-"""Batches after which the basis is looked at."""
-
-_OUT_OF_REACH = 30.0
-"""The basis is moved when the data's centre is further from its origin, or the data's spread further from its
-scale, than this."""
-
-
-_LIGHT = 0.1
-"""Components with less than this share of the mean mass do not decide on the basis: they may be a giant or
-two."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that happened to a component, or (component -1) to the whole model, before the row at
-    `offset`."""
-
-    kind: str
-    component: int
-    parents: tuple[int, ...]
-    offset: int
 
 
 @dataclass(frozen=True)
@@ -104,12 +82,10 @@ def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, 
     """
     if len(model.pending):
         return model, 0, None
-    run = batches.run_of(
-        model, x, None, None, _until_basis(model), rest=True, label=label, largest=LARGEST
-    )
+    run = batches.run_of(model, x, None, None, _until_look(model), rest=True, label=label, largest=LARGEST)
     if run is None:
         return model, 0, None
-    after, changes = _in_reach(run.model)
+    after, changes = _looked_after(run.model, model, x, None, None)
     return after, run.rows, None if changes else run.labels
 
 
@@ -125,8 +101,8 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
             f"judge_batches: {len(model.pending)} rows wait and {len(rows)} came, expected none and"
             f" whole batches of {size}"
         )
-    if (run := batches.run(model, rows, _until_basis(model), tell=True)) is not None and run.said is not None:
-        return *_after(run), run.said
+    if (run := batches.run(model, rows, _until_look(model), tell=True)) is not None and run.said is not None:
+        return *_after(run, model, rows), run.said
     rows = rows[:size]
     # Learning may go by short lists of components; what is said of a row never does.
     apart = model.next_start or applies(model.k, size)
@@ -144,7 +120,7 @@ def flush(model: Model) -> tuple[Model, Learned]:
     if not len(rows):
         return model, Learned()
     run = batches.run(model, rows, 1, rest=True)
-    model, done = _learn_batch(model, rows) if run is None else _after(run)
+    model, done = _learn_batch(model, rows) if run is None else _after(run, model, rows)
     return replace(model, pending=Rows.none(model.d)), done
 
 
@@ -165,26 +141,45 @@ def expand(model: Model, d: int) -> Model:
         store=tuple(bucket.grown(d) for bucket in model.store),
         pending=model.pending.grown(d),
         reservoir=tuple(part.grown(d) for part in model.reservoir),
+        sample=None if model.sample is None else model.sample.grown(d),
     )
 
 
 def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
     """The first whole batch of the rows, and as many more as the compiled fold takes before the basis is due
     to be looked at."""
-    if (run := batches.run(model, rows, _until_basis(model))) is not None:
-        return _after(run)
+    if (run := batches.run(model, rows, _until_look(model))) is not None:
+        return _after(run, model, rows)
     return _learn_batch(model, rows[: model.spec.batch_size])
 
 
-def _until_basis(model: Model) -> int:
-    """Batches until the basis is due to be looked at."""
-    return _BASIS_BATCHES - model.generation % _BASIS_BATCHES
+def _until_look(model: Model) -> int:
+    """Batches until the basis or the sample is due to be looked at."""
+    basis = BASIS_BATCHES - model.generation % BASIS_BATCHES
+    if model.sample is None:
+        return basis
+    return min(basis, (model.sample.last - model.learned) // model.spec.batch_size + 1)
 
 
-def _after(run: batches.Run) -> tuple[Model, Learned]:
-    """What a run of the compiled fold came to, the basis looked at where that is due."""
-    model, changes = _in_reach(run.model)
+def _after(run: batches.Run, before: Model, rows: Rows) -> tuple[Model, Learned]:
+    """What a run of the compiled fold came to, basis and sample looked at where that is due."""
+    model, changes = _looked_after(run.model, before, rows.x, rows.w, rows.t)
     return model, Learned(run.rows, run.batches, run.gained, changes)
+
+
+def _looked_after(
+    model: Model, before: Model, x: Array, w: Array | None, t: Array | None
+) -> tuple[Model, tuple[Change, ...]]:
+    """The model after it learned the first of rows x (n, d), with its basis moved after the data, its sample
+    taken from the rows, and itself reviewed, where these are due."""
+    model, changes = in_reach(model)
+    sample, n = before.sample, model.learned - before.learned
+    # Most calls take no row of many.
+    if sample is None or not sample.wants(before.learned, model.learned):
+        return model, changes
+    rows = Rows(x[:n], np.ones(n) if w is None else w[:n], np.full(n, np.nan) if t is None else t[:n])
+    model, more = sampled(model, rows)
+    return model, changes + more
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
@@ -220,14 +215,14 @@ def _step(
 
     With `tell`, and nothing missing, also what the model said of the rows before.
     """
-    model = _with_origins(model, rows)
+    model = with_origins(model, rows)
     now = rows.newest(model.t)
     basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
     weights = counted(model, rows, now)
     batch, log_density, told = _batch(model, z, weights, tell)
     evidence, gained = _evidence(model, rows, z, log_density)
-    model = replace(
+    after = replace(
         model,
         store=spec.memory.fold(store, batch, model.t, now),
         generation=model.generation + 1,
@@ -235,16 +230,8 @@ def _step(
         t=now,
         evidence=evidence,
     )
-    model, changes = _in_reach(model)
-    return model, Learned(len(rows), 1, gained, changes), told
-
-
-def _in_reach(model: Model) -> tuple[Model, tuple[Change, ...]]:
-    """The model with its basis moved after the data, where that is due and worth it."""
-    if model.generation % _BASIS_BATCHES or (better := _better_basis(model)) is None:
-        return model, ()
-    moved = replace(model, store=tuple(bucket.rebase(better) for bucket in model.store))
-    return moved, (Change("rebased", -1, (), model.learned),)
+    after, changes = _looked_after(after, model, rows.x, rows.w, rows.t)
+    return after, Learned(len(rows), 1, gained, changes), told
 
 
 def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments, Array, Told | None]:
@@ -256,46 +243,3 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
     if sums is None:
         return *moments_with_holes(model.parameters, z, w, blank, model.known, hard), None
     return centred(blank, sums, len(z)), sums.log_density, None if sums.seen is not None else sums.told
-
-
-def _with_origins(model: Model, rows: Rows) -> Model:
-    """Gives features that are observed for the first time their origin and scale."""
-    new = np.isnan(model.basis.origin)
-    if not new.any() or np.isnan(rows.x[:, new]).all():
-        return model
-    old, first = model.basis, Basis.of(rows.x, rows.w)
-    scale = old.scale if model.spec.family_value.isotropic else np.where(new, first.scale, old.scale)
-    basis = Basis(np.where(new, first.origin, old.origin), scale)
-    return replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store))
-
-
-def _better_basis(model: Model) -> Basis | None:
-    """A basis about the data as remembered now, where the present one is far off; None where it still
-    serves."""
-    moments, old = total(model.store), model.basis
-    heavy = moments.seen >= _LIGHT * moments.seen.mean(axis=0)
-    part = np.where(heavy, moments.seen, 0.0)
-    seen = part.sum(axis=0)
-    divisor = np.where(seen > 0, seen, 1.0)
-    mean = np.where(heavy, part * moments.mean, 0.0).sum(axis=0) / divisor
-    within = moments.shape_of_scatter.variances(moments.scatter, model.k)
-    tied = model.spec.family_value.scatter == "tied"
-    summed = within[0] if tied else np.where(heavy, within, 0.0).sum(axis=0)
-    off = np.where(heavy, moments.mean - mean, 0.0)
-    variance = (summed + (part * np.square(off)).sum(axis=0)) / divisor
-    usable = (seen > 0) & (variance > 0) & np.isfinite(variance)
-    if not usable.any():
-        return None
-    origin = np.where(seen > 0, old.origin + mean * old.scale, old.origin)
-    least = least_scale(origin)
-    deviation = np.sqrt(np.where(usable, variance, 1.0))
-    if model.spec.family_value.isotropic:
-        # One scale for all features, those without spread too: a round family has no other.
-        deviation, least = np.full(model.d, np.sqrt(variance[usable].mean())), np.full(model.d, least.max())
-    deviation = np.maximum(deviation, least / old.scale)
-    off = np.maximum(
-        np.maximum(deviation, 1.0 / np.maximum(deviation, 1e-300)), np.abs(mean) / np.maximum(deviation, 1.0)
-    )
-    if not (off[usable] > _OUT_OF_REACH).any():
-        return None
-    return Basis(origin, old.scale * deviation)

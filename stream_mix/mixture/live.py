@@ -11,6 +11,8 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .arrays import Array
 from .basis import Basis
 from .folders import one_bucket
@@ -29,6 +31,8 @@ else:
         Live = None
 
 _REFERENCE = "reference"
+
+_NONE = np.empty(0, dtype=np.int64)
 
 _LARGEST = 1 << 24
 """Numbers of scatter, padded to whole groups of eight components, beyond which a model does not go live."""
@@ -87,6 +91,7 @@ def live_of(
         model.learned,
         moments.rows,
         model.next_start,
+        _NONE if model.sample is None else model.sample.due,
         model.components,
         names,
         weight_name,
@@ -96,16 +101,23 @@ def live_of(
 
 def model_of(live: Live, before: Model) -> Model:
     """The model that `before` has become since it went live, or since this was last asked: rows for the
-    reservoir are handed over once."""
+    reservoir or the sample are handed over once."""
     mass, seen, mean, scatter = live.moments()
     old = before.store[0]
     basis = Basis(live.origin, live.scale)
     basis = old.basis if basis.same(old.basis) else basis
     moments = Moments(old.kind, basis, old.lineage, mass, seen, mean, scatter, live.rows)
+    kept = live.take_reservoir()
+    reservoir, sample = before.reservoir, before.sample
+    if sample is None:
+        reservoir = _kept(reservoir, kept)
+    elif len(kept):
+        sample = replace(sample, fresh=(*sample.fresh, _rows(kept)))
     return replace(
         before,
         store=(moments,),
-        reservoir=_kept(before.reservoir, live.take_reservoir()),
+        reservoir=reservoir,
+        sample=sample,
         generation=live.generation,
         learned=live.learned,
         t=live.t,
@@ -113,12 +125,17 @@ def model_of(live: Live, before: Model) -> Model:
     )
 
 
+def _rows(learned: Array) -> Rows:
+    """Rows (n, d + 2), their weights and times behind, as rows."""
+    return Rows(learned[:, :-2].copy(), learned[:, -2].copy(), learned[:, -1].copy())
+
+
 def _kept(parts: tuple[Rows, ...], learned: Array) -> tuple[Rows, ...]:
     """The reservoir with rows (n, d + 2), their weights and times behind, in the pieces that `learn` would
     have made of them one by one."""
     if not len(learned):
         return parts
-    rows = Rows(learned[:, :-2].copy(), learned[:, -2].copy(), learned[:, -1].copy())
+    rows = _rows(learned)
     sizes = [len(part) for part in parts]
     for _ in range(len(rows)):
         size = 1

@@ -23,12 +23,14 @@ import numpy as np
 
 from .arrays import Ints
 from .basis import Basis
-from .learning import Change, flush, learn
+from .changes import Change
+from .learning import flush, learn
 from .memory import Store
 from .model import Model
 from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
+from .sampling import Sample, begun, mixed, size
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,13 @@ def arranged(model: Model, columns: Ints) -> Model:
         )
     parts = (model.pending, *model.reservoir)
     pending, *reservoir = (Rows(part.x[:, columns], part.w, part.t) for part in parts)
-    return replace(model, store=tuple(store), pending=pending, reservoir=tuple(reservoir))
+    return replace(
+        model,
+        store=tuple(store),
+        pending=pending,
+        reservoir=tuple(reservoir),
+        sample=None if model.sample is None else model.sample.arranged(columns),
+    )
 
 
 def _same_kind(model: Model, other: Model) -> None:
@@ -196,7 +204,21 @@ def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
         t=float(np.fmax(model.t, other.t)),
         evidence=(model.evidence[0] + other.evidence[0], model.evidence[1] + other.evidence[1]),
         late=model.late + other.late,
+        sample=_sample(model, other),
     )
+
+
+def _sample(model: Model, other: Model) -> Sample | None:
+    """Rows of both models' samples, by how much each remembers; None where one has none."""
+    ours, theirs = model.sample, other.sample
+    if ours is None or theirs is None:
+        return None
+    learned = model.learned + other.learned
+    mass = float(model.moments.mass.sum()), float(other.moments.mass.sum())
+    seed = model.spec.random_state
+    rows = mixed(ours.settled(), theirs.settled(), *mass, learned=learned, seed=seed)
+    named = max(ours.named, theirs.named)
+    return begun(rows, size(model.spec.start_rows(model.d), model.d), learned, seed, named)
 
 
 def _matched(model: Model, other: Model, most: int) -> tuple[Model, Merged]:

@@ -18,6 +18,7 @@ from .kernels import Told, has_missing
 from .memory import Store, total
 from .moments import Moments
 from .rows import Rows, checked
+from .sampling import Sample
 from .spec import Spec
 
 
@@ -40,6 +41,8 @@ class Model:
         evidence: discounted sums over learned rows of (log density before learning, weight), for the running
             log-likelihood.
         late: rows that were left out because they came too late (`Spec.lateness`).
+        sample: rows that stand for all that is remembered, once the start is settled; None where there are
+            too many components for reviews.
 
     >>> from stream_mix.mixture import Rows, learn
     >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
@@ -60,6 +63,7 @@ class Model:
     t: float = math.nan
     evidence: tuple[float, float] = (0.0, 0.0)
     late: int = 0
+    sample: Sample | None = None
 
     @classmethod
     def new(cls, spec: Spec, d: int) -> Model:
@@ -85,6 +89,7 @@ class Model:
             t=t,
             evidence=evidence,
             late=self.late,
+            sample=self.sample,
         )
         return made
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array, widened
+from .arrays import Array, Bools, Ints, widened
 from .kernels import first_beyond
 
 LARGEST = 1e100
@@ -70,6 +70,10 @@ class Rows:
         return cls(np.empty((0, d)), np.empty(0), np.empty(0))
 
     def __getitem__(self, which: slice) -> Rows:
+        return Rows(self.x[which], self.w[which], self.t[which])
+
+    def take(self, which: Ints | Bools) -> Rows:
+        """The rows of these numbers, or those that are marked, in memory of their own."""
         return Rows(self.x[which], self.w[which], self.t[which])
 
     def copy(self) -> Rows:

@@ -17,7 +17,11 @@ from .model import Model, counted
 from .moments import Moments, lineage_of
 from .priors import Prior
 from .rows import Rows
+from .sampling import Sample, begun, size
 from .seeding import FAR, start
+
+MOST_REVIEWED = 256
+"""Components up to which a settled model keeps a sample and is reviewed."""
 
 PATIENCE = 16
 """Times the usual number of rows that a start waits for as many different rows as there are components."""
@@ -42,25 +46,40 @@ def started(model: Model, learned: int) -> Model:
     basis = Basis.of(without_giants(rows.x), weights, isotropic=spec.family_value.isotropic)
     z = basis.forward(rows.x)
     rng = np.random.default_rng([spec.random_state, learned])
-    # The start is looked for among a few rows, where without a floor there may be no answer.
-    prior = spec.prior if spec.prior.reg_covar else replace(spec.prior, reg_covar=Prior().reg_covar)
+    prior = started_prior(spec.prior)
     found = start(z, weights, model.k, spec.family_value, prior, basis, rng, hard=spec.hard)
     if model.store:
-        found = _in_order(found, _matching(model, found, basis))
+        found = in_order(found, _matching(model, found, basis))
     due = spec.start_rows(model.d)
     if learned >= due and _distinct(z) < model.k:
         # A stream that stands still has not begun: components on one place would never part again.
         due *= PATIENCE
     settled = learned >= due
+    store = _replayed(model, rows, z, found, basis)
     return replace(
         model,
-        store=_replayed(model, rows, z, found, basis),
+        store=store,
+        sample=_sample(model, rows, learned) if settled else None,
         reservoir=() if settled else (rows,),
         next_start=0 if settled else min(2 * learned, due),
         generation=model.generation + 1,
         learned=learned,
         t=now,
     )
+
+
+def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
+    """The sample of a settled model; None where there are more components than reviews can be made of."""
+    if model.k > MOST_REVIEWED:
+        return None
+    most = size(model.spec.start_rows(model.d), model.d)
+    return begun(rows, most, learned, model.spec.random_state, max(model.components) + 1)
+
+
+def started_prior(prior: Prior) -> Prior:
+    """The prior of a start: it is looked for among a few rows, where without a floor there may be no
+    answer."""
+    return prior if prior.reg_covar else replace(prior, reg_covar=Prior().reg_covar)
 
 
 def _distinct(z: Array) -> int:
@@ -74,24 +93,29 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     store: Store = ()
     before = math.nan
-    far: Bools = np.asarray((np.abs(z) > FAR).any(axis=1))
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
         w = counted(model, part, now)
-        # Giants by themselves, each: in one sum with others they would leave those no digits.
-        alone = [np.array([i]) for i in np.flatnonzero(far[piece])]
-        groups = [np.flatnonzero(~far[piece]), *alone] if alone else [slice(None)]
-        batch, *others = (
-            batch_moments(
-                found, z[piece][own], None if w is None else w[own], basis, lineage, known, model.spec.hard
-            )[0]
-            for own in groups
-        )
-        batch = reduce(Moments.add, others, batch)
+        batch = _moments_of(found, z[piece], w, basis, lineage, known, model.spec.hard)
         store = model.spec.memory.fold(store, batch, before, now)
         before = now
     return store
+
+
+def _moments_of(
+    found: Parameters, z: Array, w: Array | None, basis: Basis, lineage: str, known: Array, hard: bool
+) -> Moments:
+    """The moments of rows z (n, d), giants among them, with weights w (n,)."""
+    far: Bools = np.asarray((np.abs(z) > FAR).any(axis=1))
+    # Giants by themselves, each: in one sum with others they would leave those no digits.
+    alone = [np.array([i]) for i in np.flatnonzero(far)]
+    groups = [np.flatnonzero(~far), *alone] if alone else [slice(None)]
+    batch, *others = (
+        batch_moments(found, z[own], None if w is None else w[own], basis, lineage, known, hard)[0]
+        for own in groups
+    )
+    return reduce(Moments.add, others, batch)
 
 
 def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:
@@ -106,6 +130,7 @@ def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:
     return order
 
 
-def _in_order(found: Parameters, order: Ints) -> Parameters:
+def in_order(found: Parameters, order: Ints) -> Parameters:
+    """The same mixture with its components in another order."""
     covariances = found.covariances if found.family.scatter == "tied" else found.covariances[order]
     return replace(found, weights=found.weights[order], means=found.means[order], covariances=covariances)

@@ -16,6 +16,7 @@ from .model import Model
 from .moments import Moments
 from .priors import Prior
 from .rows import Rows
+from .sampling import Sample
 from .spec import Spec
 
 Tree: TypeAlias = Any
@@ -49,6 +50,8 @@ def to_state(model: Model) -> dict[str, Tree]:
         "t": float(model.t),
         "evidence": [float(value) for value in model.evidence],
         **late,
+        # So is that of a model without a sample.
+        **({} if model.sample is None else {"sample": _sample_to_state(model.sample)}),
     }
 
 
@@ -69,6 +72,7 @@ def from_state(state: Mapping[str, Tree]) -> Model:
         t=state["t"],
         evidence=(state["evidence"][0], state["evidence"][1]),
         late=state.get("late", 0),
+        sample=_sample_from_state(state["sample"]) if "sample" in state else None,
     )
 
 
@@ -120,6 +124,23 @@ def _moments_to_state(moments: Moments) -> dict[str, Tree]:
 
 def _moments_from_state(state: Mapping[str, Tree]) -> Moments:
     return Moments(**{**state, "basis": Basis(**state["basis"])})
+
+
+def _sample_to_state(sample: Sample) -> dict[str, Tree]:
+    return {
+        "rows": _rows_to_state(sample.rows),
+        "fresh": _rows_to_state(sample.taken),
+        "due": sample.due,
+        "places": sample.places,
+        "rest": sample.rest,
+        "named": sample.named,
+    }
+
+
+def _sample_from_state(state: Mapping[str, Tree]) -> Sample:
+    fresh = _rows_from_state(state["fresh"])
+    rest = {name: state[name] for name in ("due", "places", "rest", "named")}
+    return Sample(_rows_from_state(state["rows"]), (fresh,) if len(fresh) else (), **rest)
 
 
 def _rows_to_state(rows: Rows) -> dict[str, Tree]:

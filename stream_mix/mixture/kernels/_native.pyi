@@ -148,6 +148,7 @@ class Live:
         learned: int,
         rows: int,
         next_start: int,
+        due: Ints,
         components: tuple[int, ...],
         names: tuple[Hashable, ...] | None,
         weight_name: Hashable | None,

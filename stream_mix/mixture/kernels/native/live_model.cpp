@@ -37,7 +37,9 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
       known_(start.d),
       observed_(start.d),
       missing_(start.d),
-      even_((start.k + LANES - 1) / LANES * LANES) {
+      even_((start.k + LANES - 1) / LANES * LANES),
+      due_(start.due) {
+    while (next_due_ < due_.size() && due_[next_due_] < learned) ++next_due_;
     s_.family = start.family;
     s_.hard = start.hard;
     s_.d = start.d;
@@ -134,7 +136,7 @@ std::unique_ptr<LiveModel> LiveModel::copy() const {
     const LiveStart start{s_.family,       s_.hard,     memory_,         half_life_,    s_.prior_weight,  s_.prior_covariance,
                           s_.correlation,  s_.reg_covar, s_.d,           s_.k,          mass.data(),      seen.data(),
                           mean.data(),     scatter.data(), origin.data(), scale.data(), t,                {evidence[0], evidence[1]},
-                          generation,      learned,     rows,            next_start};
+                          generation,      learned,     rows,            next_start,  due_};
     auto made = std::make_unique<LiveModel>(kernels_, start);
     made->reservoir = reservoir;
     return made;
@@ -179,8 +181,12 @@ double LiveModel::fade(double now) const {
     return std::exp2(-(now - t) / half_life_);
 }
 
+bool LiveModel::at_stop() const {
+    return next_start ? learned + 1 >= next_start : !due_.empty() && learned >= due_.back();
+}
+
 bool LiveModel::learn(const double* x, double w, double time) {
-    if (!(w > 0.0 && w <= HEAVIEST) || std::isinf(time) || (next_start && learned + 1 >= next_start)) return false;
+    if (!(w > 0.0 && w <= HEAVIEST) || std::isinf(time) || at_stop()) return false;
     if (!take(x, true) || !score()) return false;
     const double now = std::fmax(t, time);
     double weight = w;
@@ -190,7 +196,8 @@ bool LiveModel::learn(const double* x, double w, double time) {
     static const double less = std::exp2(-1.0 / EVIDENCE_HALF_LIFE);
     const double gained = w * log_density();
     if (!(std::fabs(gained) < std::numeric_limits<double>::max())) return false;
-    if (next_start) {
+    if (is_wanted()) {
+        next_due_ += next_start ? 0 : 1;
         reservoir.insert(reservoir.end(), x, x + s_.d);
         reservoir.push_back(w);
         reservoir.push_back(time);

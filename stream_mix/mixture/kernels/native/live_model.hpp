@@ -21,6 +21,7 @@ struct LiveStart {
     const double *origin, *scale;                // (d,)
     double t, evidence[2];
     std::int64_t generation, learned, rows, next_start;
+    std::vector<std::int64_t> due;  // numbers of the rows that the sample takes next, ascending; else none
 };
 
 class LiveModel {
@@ -65,7 +66,7 @@ public:
     std::vector<double> origin, scale;
     double t, evidence[2];
     std::int64_t generation, learned, rows, next_start;
-    // Rows learned here before the start is settled, which the reservoir wants: x (d,), w, t of each.
+    // Rows learned here that are wanted: all before the start is settled, then those that are `due`: x (d,), w, t each.
     std::vector<double> reservoir;
 
 private:
@@ -77,6 +78,9 @@ private:
     bool better_basis(std::vector<double>& new_origin, std::vector<double>& new_scale) const;
     void rebase(const std::vector<double>& new_origin, const std::vector<double>& new_scale);
     double fade(double now) const;
+    // Whether Python has something to do after the next row: a start, or a look at the sample.
+    bool at_stop() const;
+    bool is_wanted() const { return next_start || (next_due_ < due_.size() && due_[next_due_] == learned); }
 
     std::int64_t at(std::int64_t k, std::int64_t entry, std::int64_t entries) const {
         return ((k / LANES) * entries + entry) * LANES + k % LANES;
@@ -90,6 +94,8 @@ private:
     std::vector<std::uint8_t> known_;
     std::vector<std::int32_t> observed_, missing_;
     std::vector<std::uint8_t> even_;
+    std::vector<std::int64_t> due_;  // LiveStart::due
+    std::size_t next_due_ = 0;
     std::vector<double> numbers_;  // all arrays of doubles of `s_`
 };
 

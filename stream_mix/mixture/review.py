@@ -1,0 +1,177 @@
+"""A second look at the clustering, from a sample of all that is remembered.
+
+The start was made from the first rows. Where the rows that follow are of another mix, as they are in a stream
+that is sorted, or bursts, or drifts, components stand where data no longer is, and two clusters may share
+one. Such a stream shows itself: rows taken for the sample belong to the components in other shares than the
+components' weights. The mixture is then fitted to the sample, and a start made from it as from a reservoir.
+The better one takes the present mixture's place if rows of the sample that neither was fitted to are better
+explained by it, beyond doubt.
+
+While rows come in random order nothing of this happens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .arrays import Array, Ints
+from .basis import Basis, without_giants
+from .changes import Change, renamed
+from .em import batch_moments, e_step
+from .families import Parameters
+from .model import Model, posterior
+from .moments import lineage_of
+from .moves import Reservoir
+from .rows import Rows
+from .sampling import Sample, size
+from .seeding import FAR, start
+from .starting import in_order, started_prior
+
+_SURPRISE = 6.0, 10.0
+"""Standard deviations, and nats beside, by which the shares of fresh rows must differ from the weights."""
+
+_HELD_BACK = 4
+"""Every fourth row of the sample judges and is not fitted to."""
+
+_STEPS = 10, 3
+"""Steps of EM that the present mixture is given on the rows it is compared on, and the new one on all."""
+
+_DOUBT = math.log(100.0)
+"""Nats by which the rows that judge must speak for a mixture that is to take another's place."""
+
+_REST = 1.0 / 64.0
+"""Between two reviews as many rows must come as this share of all before; more after one in vain."""
+
+_CHEAP = 4e8
+"""Floating-point operations of a start for which that holds; a dearer one waits longer, at most until rows
+have doubled."""
+
+
+def sampled(model: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
+    """The model, which has just learned the rows, with its sample taken from them, and reviewed where a
+    stretch of the sample is over and shows that it is due."""
+    sample, first = model.sample, model.learned - len(rows)
+    if sample is None or not sample.wants(first, model.learned):
+        return model, ()
+    sample = sample.taking(rows, first)
+    fresh: list[Rows] = []
+    while sample.last < model.learned:
+        fresh.append(sample.taken)
+        most = size(model.spec.start_rows(model.d), model.d)
+        sample = sample.onward(most, _span(model, sample), model.spec.random_state).taking(rows, first)
+    model = replace(model, sample=sample)
+    due = len(fresh) and model.learned >= sample.rest and _span(model, sample) >= 0.9 * len(sample.rows)
+    if not due or not _surprising(model, Rows.concatenated(fresh)):
+        return model, ()
+    return _after_review(model, sample, sample.settled())
+
+
+def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
+    """The model after a review by these rows of its sample."""
+    found = _reviewed(model, rows)
+    rest = model.learned + _rest(model, len(rows), in_vain=found is None)
+    if found is None:
+        return replace(model, sample=replace(sample, rest=rest)), ()
+    after = e_step(found.parameters, found.z).label
+    shared = np.zeros((model.k, model.k))
+    np.add.at(shared, (found.before, after), found.w)
+    ids = renamed(model.components, sample.named, shared, model.learned)
+    sample = replace(sample, rest=rest, named=ids.named)
+    model = _in_place(model, found, in_order(found.parameters, np.array(ids.order)))
+    return replace(model, components=ids.components, sample=sample), ids.changes
+
+
+@dataclass(frozen=True, eq=False)
+class _Better:
+    """A mixture that is to take the present one's place, in coordinates of `basis`, with the rows z (n, d) of
+    the sample there, their weights w (n,), and whose they were before (n,)."""
+
+    parameters: Parameters
+    basis: Basis
+    z: Array
+    w: Array
+    before: Ints
+
+
+def _surprising(model: Model, fresh: Rows) -> bool:
+    """Whether rows (n, d) belong to the components in other shares than the weights say: the likelihood ratio
+    of both exceeds what chance leaves of it."""
+    mass = model.moments.mass
+    expected = mass / mass.sum()
+    p = posterior(model, fresh.x).p
+    if model.spec.hard:
+        p = p == p.max(axis=1, keepdims=True)
+    seen = fresh.w @ p / fresh.w.sum()
+    some = seen > 0.0
+    ratio = 2.0 * len(fresh) * float(seen[some] @ np.log(seen[some] / np.maximum(expected[some], 1e-12)))
+    k = model.k - 1
+    return ratio > k + _SURPRISE[0] * math.sqrt(2.0 * k) + _SURPRISE[1]
+
+
+def _span(model: Model, sample: Sample) -> float:
+    """How many rows the memory amounts to, those of the sample being like all others."""
+    return float(model.moments.mass.sum()) / float(sample.rows.w.mean())
+
+
+def _rest(model: Model, n: int, *, in_vain: bool) -> int:
+    """Rows until the next review may be made, after one of n rows."""
+    k, d = model.k, model.d
+    width = 11 + d + (d * (d + 1) // 2 if model.spec.family_value.scatter == "full" else d)
+    dear = max(1.0, 36.0 * n * k * k * width / _CHEAP)
+    share = min(1.0, _REST * dear * (2.0 if in_vain else 1.0))
+    return int(share * model.learned)
+
+
+def _reviewed(model: Model, rows: Rows) -> _Better | None:
+    """A better mixture than the present one; None where the sample knows of none."""
+    spec, family = model.spec, model.spec.family_value
+    basis = Basis.of(without_giants(rows.x), rows.w, isotropic=family.isotropic)
+    if not np.array_equal(np.isnan(basis.origin), np.isnan(model.basis.origin)):
+        return None  # a feature of which the sample has no value
+    z = basis.forward(rows.x)
+    # Giants are no part of the clustering: one would take a component for itself, or draw one away.
+    near = ~(np.abs(z) > FAR).any(axis=1)
+    z, w = z[near], rows.w[near]
+    present = replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store)).parameters
+    judges = np.arange(len(z)) % _HELD_BACK == _HELD_BACK - 1
+    known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
+    whole = Reservoir(z, w, basis, family, started_prior(spec.prior), known, spec.hard)
+    judge = replace(whole, z=z[judges], w=w[judges])
+    best = _best(model, present, replace(whole, z=z[~judges], w=w[~judges]), judge)
+    if not _better(best, present, judge):
+        return None
+    return _Better(whole.climb(best, _STEPS[1])[0], basis, z, w, e_step(present, z).label)
+
+
+def _best(model: Model, present: Parameters, fitted: Reservoir, judge: Reservoir) -> Parameters:
+    """The present mixture after EM on the rows that are fitted to, or a new one where that is better."""
+    old = fitted.climb(present, _STEPS[0])[0]
+    rng = np.random.default_rng([model.spec.random_state, model.learned])
+    family, prior, hard = fitted.family, fitted.prior, fitted.hard
+    new = start(fitted.z, fitted.w, model.k, family, prior, fitted.basis, rng, hard=hard)
+    return new if _better(new, old, judge) else old
+
+
+def _better(new: Parameters, old: Parameters, judge: Reservoir) -> bool:
+    """Whether the rows that judge speak for the new mixture beyond doubt: a split likelihood ratio, which
+    exceeds x with probability 1/x at most where the old one is true (Wasserman, Ramdas & Balakrishnan 2020,
+    theorem 1)."""
+    gain = e_step(new, judge.z).log_density - e_step(old, judge.z).log_density
+    # Weights say what rows count beside each other, not how many there are.
+    return float(judge.w @ gain) / float(judge.w.mean()) > _DOUBT
+
+
+def _in_place(model: Model, found: _Better, after: Parameters) -> Model:
+    """The model with what it remembers as the sample has it: the same mass, of rows like these."""
+    spec, basis = model.spec, found.basis
+    known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (len(after.weights), 1))
+    lineage = lineage_of(after.means, basis)
+    moments, _ = batch_moments(after, found.z, found.w, basis, lineage, known, spec.hard)
+    mass = moments.mass.sum()
+    store = tuple(
+        replace(moments.scale(float(bucket.mass.sum() / mass)), rows=bucket.rows) for bucket in model.store
+    )
+    return replace(model, store=store)

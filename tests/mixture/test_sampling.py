@@ -1,0 +1,92 @@
+"""The sample stands for all rows alike, however they came in groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_mix.mixture import Rows
+from stream_mix.mixture.sampling import STRETCH, Sample, begun, mixed, size
+
+
+def numbered(n: int, first: int = 0) -> Rows:
+    """Rows that hold their own numbers, as feature, weight and time."""
+    numbers = np.arange(first, first + n, dtype=np.float64)
+    return Rows(numbers[:, None], numbers + 1.0, numbers)
+
+
+def gone_by(sample: Sample, rows: Rows, most: int, seed: int, *, span: float | None = None) -> Sample:
+    """The sample after rows that carry their numbers."""
+    first = int(rows.x[0, 0])
+    end = first + len(rows)
+    sample = sample.taking(rows, first)
+    while sample.last < end:
+        sample = sample.onward(most, span or float(sample.last + 1), seed).taking(rows, first)
+    return sample
+
+
+def test_every_row_is_as_likely_to_be_in_the_sample() -> None:
+    n, most, repeats = 2000, 50, 400
+    counts = np.zeros(n)
+    for seed in range(repeats):
+        sample = gone_by(begun(numbered(80), most, 80, seed, 1), numbered(n - 80, 80), most, seed)
+        kept = sample.settled().x[:, 0].astype(int)
+        assert len(set(kept)) == most
+        counts[kept] += 1
+    # In tenths of the stream: binomial counts of that chance, five standard deviations to each side.
+    tenths = counts.reshape(10, -1).sum(axis=1)
+    expected = repeats * most / 10
+    assert (np.abs(tenths - expected) < 5 * np.sqrt(expected)).all(), tenths
+
+
+def test_where_memory_fades_the_sample_is_as_young_as_it() -> None:
+    most, span = 100, 500.0
+    sample = gone_by(begun(numbered(100), most, 100, 0, 1), numbered(20_000, 100), most, 0, span=span)
+    ages = 20_100 - sample.settled().x[:, 0]
+    assert 0.7 * span < ages.mean() < 1.4 * span
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.integers(0, 5))
+def test_how_rows_are_grouped_changes_nothing(sizes: list[int], seed: int) -> None:
+    n, most = sum(sizes), 70
+    start = begun(numbered(20), most, 20, seed, 1)
+    whole = gone_by(start, numbered(n, 20), most, seed)
+    parts, first = start, 20
+    for length in sizes:
+        parts = gone_by(parts, numbered(length, first), most, seed)
+        first += length
+    np.testing.assert_array_equal(parts.due, whole.due)
+    np.testing.assert_array_equal(parts.settled().x, whole.settled().x)
+
+
+def test_a_sample_that_is_not_full_takes_every_row_with_weight_and_time() -> None:
+    sample = gone_by(begun(numbered(10), 300, 10, 0, 1), numbered(200, 10), 300, 0)
+    rows = sample.settled()
+    np.testing.assert_array_equal(rows.x[:, 0], np.arange(210))
+    np.testing.assert_array_equal(rows.w, np.arange(210) + 1.0)
+    np.testing.assert_array_equal(rows.t, np.arange(210))
+
+
+def test_no_row_is_wanted_where_none_is_due() -> None:
+    sample = begun(numbered(100), 100, 100_000, 0, 1)
+    first = int(sample.due[0])
+    assert not sample.wants(100_000, first)
+    assert sample.wants(first, first + 1)
+    assert sample.taking(numbered(first - 100_000, 100_000), 100_000) is sample
+    assert len(sample.due) == STRETCH
+
+
+def test_two_samples_mix_by_what_each_stands_for() -> None:
+    ours, theirs = numbered(1000), numbered(1000, 5000)
+    rows = mixed(ours, theirs, 300.0, 900.0, learned=1200, seed=0)
+    from_theirs = int((rows.x[:, 0] >= 5000).sum())
+    assert from_theirs == 1000
+    assert len(rows) - from_theirs == pytest.approx(333, abs=1)
+
+
+def test_samples_are_bounded_in_rows_and_in_numbers() -> None:
+    assert size(500, 2) == 2000
+    assert size(6400, 4) == 6400
+    assert size(500, 100_000) * 100_000 <= 1 << 21
