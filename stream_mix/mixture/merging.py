@@ -107,10 +107,12 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         missing = model.spec.start_rows(model.d) - model.learned
         raise ValueError(f"shards: the model needs {missing} more rows for its start to be settled")
     share = 1.0 / n
-    first = replace(
-        model,
-        store=tuple(bucket.scale(share) for bucket in model.store),
-        evidence=(model.evidence[0] * share, model.evidence[1] * share),
+    first = _sampling(
+        replace(
+            model,
+            store=tuple(bucket.scale(share) for bucket in model.store),
+            evidence=(model.evidence[0] * share, model.evidence[1] * share),
+        )
     )
     further = replace(
         first,
@@ -119,7 +121,18 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         learned=0,
         late=0,
     )
-    return (first, *[further] * (n - 1))
+    return (first, *[_sampling(further)] * (n - 1))
+
+
+def _sampling(model: Model) -> Model:
+    """The model, whose counts or mass are no longer what they were, with its sample going on from there."""
+    if model.sample is None:
+        return model
+    rows = model.sample.settled()
+    span = float(model.moments.mass.sum()) / float(rows.w.mean())
+    most = size(model.spec.start_rows(model.d), model.d)
+    sample = begun(rows, most, model.learned, model.spec.random_state, model.sample.named, span)
+    return replace(model, sample=sample)
 
 
 def arranged(model: Model, columns: Ints) -> Model:
@@ -196,7 +209,7 @@ def _rebased(model: Model, basis: Basis) -> Model:
 
 def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
     """Both models' counts, and stores of one lineage added."""
-    return replace(
+    joined = replace(
         model,
         store=model.spec.memory.beside(ours, model.t, theirs, other.t),
         generation=model.generation + other.generation,
@@ -206,6 +219,7 @@ def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
         late=model.late + other.late,
         sample=_sample(model, other),
     )
+    return _sampling(joined)
 
 
 def _sample(model: Model, other: Model) -> Sample | None:
@@ -213,12 +227,9 @@ def _sample(model: Model, other: Model) -> Sample | None:
     ours, theirs = model.sample, other.sample
     if ours is None or theirs is None:
         return None
-    learned = model.learned + other.learned
     mass = float(model.moments.mass.sum()), float(other.moments.mass.sum())
-    seed = model.spec.random_state
-    rows = mixed(ours.settled(), theirs.settled(), *mass, learned=learned, seed=seed)
-    named = max(ours.named, theirs.named)
-    return begun(rows, size(model.spec.start_rows(model.d), model.d), learned, seed, named)
+    rows = mixed(ours.settled(), theirs.settled(), *mass, seed=model.spec.random_state)
+    return replace(ours, rows=rows, fresh=(), named=max(ours.named, theirs.named))
 
 
 def _matched(model: Model, other: Model, most: int) -> tuple[Model, Merged]:

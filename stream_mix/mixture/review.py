@@ -26,7 +26,7 @@ from .model import Model, posterior
 from .moments import lineage_of
 from .moves import Reservoir
 from .rows import Rows
-from .sampling import Sample, size
+from .sampling import Sample, outlives, size
 from .seeding import FAR, start
 from .starting import in_order, started_prior
 
@@ -63,7 +63,7 @@ def sampled(model: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
         most = size(model.spec.start_rows(model.d), model.d)
         sample = sample.onward(most, _span(model, sample), model.spec.random_state).taking(rows, first)
     model = replace(model, sample=sample)
-    due = len(fresh) and model.learned >= sample.rest and _span(model, sample) >= 0.9 * len(sample.rows)
+    due = len(fresh) and model.learned >= sample.rest and outlives(_span(model, sample), sample.rows)
     if not due or not _surprising(model, Rows.concatenated(fresh)):
         return model, ()
     return _after_review(model, sample, sample.settled())

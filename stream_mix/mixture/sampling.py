@@ -25,6 +25,9 @@ _SIZE = 2000
 _MOST_NUMBERS = 1 << 21
 """Numbers that a sample may hold: 16 MiB."""
 
+_IDLE = 16.0
+"""One row of so many is taken where memory is shorter than the sample: there are no reviews then."""
+
 _SALT = 1
 
 
@@ -98,6 +101,11 @@ class Sample:
         return replace(self, rows=rows, fresh=tuple(fresh))
 
 
+def outlives(span: float, rows: Rows) -> bool:
+    """Whether a memory that amounts to `span` rows holds what a sample of these does."""
+    return span >= 0.9 * len(rows)
+
+
 def size(start_rows: int, d: int) -> int:
     """Rows that a sample of d features holds."""
     return max(1, min(max(_SIZE, start_rows), _MOST_NUMBERS // max(d, 1)))
@@ -107,36 +115,40 @@ def _stretch(rows: Rows, most: int, learned: int, span: float, seed: int) -> tup
     """Numbers and places of the rows that are taken next into a sample of `rows` that may hold `most`, after
     so many went by, where the memory amounts to `span` rows."""
     room = most - len(rows)
-    if room > 0:
+    in_use = outlives(span, rows)
+    if in_use and room > 0:
         ahead = np.arange(min(room, STRETCH))
         return learned + ahead, len(rows) + ahead
     rng = np.random.default_rng([seed, _SALT, learned])
-    # No row of those up to m is taken with probability (learned / m)^most, or e^(-(m - learned) most / span).
+    # None of m further rows is taken with probability (span / (span + m))^most, or e^(-m most / span).
     steps = np.cumsum(rng.exponential(1.0 / most, STRETCH))
-    # Weights of the sample are like all others only to within a few in a hundred, and so is the span.
-    far = learned * np.expm1(steps) if learned < 1.5 * span else span * steps
+    # A memory that loses nothing grows with the rows; its span is known to within a few in a hundred.
+    if not in_use:
+        far = _IDLE * most * steps
+    else:
+        far = span * np.expm1(steps) if learned < 1.5 * span else span * steps
     count = np.arange(STRETCH)
     # Each a row of its own: at the earliest the one behind the one before.
     numbers = np.maximum.accumulate(far.astype(np.int64) - count) + count
     return learned + numbers, rng.integers(most, size=STRETCH)
 
 
-def begun(rows: Rows, most: int, learned: int, seed: int, named: int) -> Sample:
-    """A sample that begins with rows which stand for the first `learned` ones; with `most` of them where they
-    are more."""
+def begun(rows: Rows, most: int, learned: int, seed: int, named: int, span: float | None = None) -> Sample:
+    """A sample that begins with rows which stand for the first `learned` ones, with `most` of them where they
+    are more; or for as many as `span` says."""
     if len(rows) > most:
         rng = np.random.default_rng([seed, _SALT, learned])
         some = np.zeros(len(rows), dtype=bool)
         some[rng.permutation(len(rows))[:most]] = True
         rows = rows.take(some)
-    due, places = _stretch(rows, most, learned, float(learned), seed)
+    due, places = _stretch(rows, most, learned, float(learned) if span is None else span, seed)
     return Sample(rows, (), due, places, 0, named)
 
 
-def mixed(rows: Rows, other: Rows, mass: float, other_mass: float, *, learned: int, seed: int) -> Rows:
+def mixed(rows: Rows, other: Rows, mass: float, other_mass: float, *, seed: int) -> Rows:
     """Rows of two samples that stand for so much mass each, as many as one sample of both may have of
     each."""
-    rng = np.random.default_rng([seed, _SALT, learned])
+    rng = np.random.default_rng([seed, _SALT])
     parts, total = [], mass + other_mass
     # Neither can give more than it has: the scarcer one decides how many rows there are.
     most = min(len(part) * total / own for part, own in ((rows, mass), (other, other_mass)) if own > 0.0)

@@ -114,6 +114,7 @@ def test_rows_without_weights_are_learned_as_others_are(family: str, memory: Mem
 
 def test_labels_are_those_after_the_basis_has_moved() -> None:
     model, rows = settled("kmeans", HalfLife(10.0))
+    model = replace(model, sample=None)  # at a look at which the call would end
     x = 1e6 * rows.x[: 20 * (64 - model.generation)]
     after, done, labels = learn_whole(model, x, label=True)
     assert done == len(x)

@@ -80,7 +80,7 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
 
 def test_two_samples_mix_by_what_each_stands_for() -> None:
     ours, theirs = numbered(1000), numbered(1000, 5000)
-    rows = mixed(ours, theirs, 300.0, 900.0, learned=1200, seed=0)
+    rows = mixed(ours, theirs, 300.0, 900.0, seed=0)
     from_theirs = int((rows.x[:, 0] >= 5000).sum())
     assert from_theirs == 1000
     assert len(rows) - from_theirs == pytest.approx(333, abs=1)
