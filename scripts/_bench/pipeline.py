@@ -27,6 +27,7 @@ ENGINE = "engine"
 CONFIG = """
 [ingest]
 push = "tcp://127.0.0.1:0"
+acked = "tcp://127.0.0.1:0"
 [publish]
 bind = "tcp://127.0.0.1:0"
 heartbeat_seconds = 0.2

@@ -4,12 +4,14 @@ Such a source counts its frames from 0 and leaves none out: the one that is take
 that is refused counts as done, too, with the reason kept as long as its producer may send it again: a refused
 frame does not hold up those behind it, and whoever asks twice is answered the same.
 
-These marks are apart from those of `state`, which count what came on sockets that acknowledge nothing:
-a stranger who pushes under the name of such a source cannot move its mark.
+These marks are apart from those of `state`, which count what came by whatever socket: a stranger who pushes
+under the name of such a source cannot move its mark. They are part of a journal, not of the engine's state:
+no model depends on them, and they are wanted as of the last commit, never as of a checkpoint.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,37 +28,25 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """All frames of a source up to `seq` are done; -1 before the first. `refused` are the late refusals."""
+    """All frames of a source up to `seq` are done; -1 before the first. `refused` are the latest refusals."""
 
     seq: int = -1
     refused: tuple[Refusal, ...] = ()
 
-    @property
-    def expected(self) -> int:
-        """The frame that is taken next."""
-        return self.seq + 1
+    def reached(self, seq: int, refused: Iterable[Refusal] = (), window: int = 1) -> Done:
+        """After all frames up to `seq`, some of them refused.
 
-    def taken(self, window: int) -> Done:
-        """After the next frame was taken; refusals further back than the window are no more asked for.
+        What was refused further back than a window is forgotten: a producer has no more frames than that
+        unacknowledged, so it asks for nothing older.
 
-        >>> Done().taken(8)
-        Done(seq=0, refused=())
+        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(7, window=4).refused
+        (Refusal(seq=3, code='crc', reason='does not match'),)
+        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(8, window=4).refused
+        ()
         """
-        return Done(self.seq + 1, self._late(window))
-
-    def turned_down(self, code: Code, reason: str, window: int) -> Done:
-        """After the next frame was refused.
-
-        >>> Done().turned_down("crc", "does not match", 8).refused
-        (Refusal(seq=0, code='crc', reason='does not match'),)
-        """
-        return Done(self.seq + 1, (*self._late(window), Refusal(self.seq + 1, code, reason)))
+        late = [refusal for refusal in (*self.refused, *refused) if refusal.seq > self.seq - window]
+        return Done(seq, tuple(sorted(late)))
 
     def refusal(self, seq: int) -> Refusal | None:
-        """Why a frame that comes again was refused; None where it was taken."""
+        """Why a frame that came again was refused; None where it was taken."""
         return next((refusal for refusal in self.refused if refusal.seq == seq), None)
-
-    def _late(self, window: int) -> tuple[Refusal, ...]:
-        if not self.refused:
-            return ()
-        return tuple(refusal for refusal in self.refused if refusal.seq + window > self.seq)

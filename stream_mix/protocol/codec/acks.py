@@ -79,7 +79,7 @@ def decode_receipt(data: Data, limits: Limits = RECEIPTS) -> Receipt:
 
 
 def sender_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[str | None, int | None]:
-    """Return `source` and `seq` of any bytes that cannot be taken as a frame, each None where they do not say.
+    """Return `source` and `seq` of bytes that cannot be taken as a frame, each None where they do not say.
 
     Other values are passed over and not built, so that a frame with too much in it can still be answered.
 
