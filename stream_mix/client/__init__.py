@@ -8,12 +8,14 @@ Each is for one thread, and for the process that made it. What goes wrong is a `
 
 from __future__ import annotations
 
-from .base import KINDS, PUBLISH, PUSH, QUERY, ClientError, Event, RowsLike
+from .acked import Unsafe
+from .base import ACKED, KINDS, PUBLISH, PUSH, QUERY, ClientError, Event, RowsLike
 from .producer import Producer
 from .query import Query
 from .subscriber import Subscriber
 
 __all__ = [
+    "ACKED",
     "KINDS",
     "PUBLISH",
     "PUSH",
@@ -24,4 +26,5 @@ __all__ = [
     "Query",
     "RowsLike",
     "Subscriber",
+    "Unsafe",
 ]

@@ -134,13 +134,16 @@ class Acking:
     def answer(self, group: Group, done: dict[str, Done]) -> None:
         """The group is durable: tell its producers, and those who asked."""
         self.done |= done
-        refused = [(letter.source, letter.seq) for letter in group.letters if letter.seq is not None]
-        for source, seq in (*refused, *group.again):
-            found = self.done[source].refusal(seq) if source is not None else None
-            if found is not None and source is not None and (claim := self._claims.get(source)) is not None:
+        refused = [(x.source, x.seq) for x in group.letters if x.source is not None and x.seq is not None]
+        for source, seq in sorted({*refused, *group.again}):
+            found = self.done[source].refusal(seq)
+            if found is not None and (claim := self._claims.get(source)) is not None:
                 self._say(claim.identity, Nack(*found, source))
         self._tell(dict.fromkeys((*group.reached, *(source for source, _ in group.again))))
         for identity, source, probe in group.asked:
+            # Who asks may have missed a nack, and would take the ack for the word that all was learned.
+            for refusal in self.done.get(source, Done()).refused:
+                self._say(identity, Nack(*refusal, source))
             self._say(identity, self._ack(source, probe))
 
     def tick(self, now: float) -> None:
