@@ -57,10 +57,10 @@ class Acked:
 
     def pump(self, seconds: float = 0.0) -> None:
         """Send what is due and hear what was said, waiting up to so many seconds for the first of it."""
+        heard = self._listen()
         now = time.monotonic()
-        self._listen()
         blocked = self._speak(now)
-        wait = min(seconds, self.window.wake(now), BLOCKED_SECONDS if blocked else seconds)
+        wait = 0.0 if heard else min(seconds, self.window.wake(now), BLOCKED_SECONDS if blocked else seconds)
         if wait > 0 and self._poller.poll(max(1, round(wait * 1000))):
             self._listen()
             self._speak(time.monotonic())
@@ -95,15 +95,19 @@ class Acked:
             return f"no engine answered within {seconds:g} s; does one acknowledge there?"
         return f"no acknowledgement within {seconds:g} s"
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Hear what was said; whether there was anything."""
+        heard = False
         while self._monitor.poll(0):
             recv_monitor_message(self._monitor)
             self.window.connected()
+            heard = True
         while True:
             try:
                 data = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return heard
+            heard = True
             try:
                 receipt = decode_receipt(data)
             except ProtocolError as error:

@@ -194,6 +194,11 @@ class Producer(Client):
         else:
             self._shut()
 
+    def _abandon(self) -> None:
+        if self._acked is not None:
+            self._acked.close()
+        super()._abandon()
+
     def _shut(self) -> None:
         if self._acked is not None and os.getpid() == self._pid and not self._socket.closed:
             self._acked.close()
