@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy.typing as npt
 import zmq
 
-from ..protocol import DEFAULT_LIMITS, Limits, Nack
+from ..protocol import DEFAULT_LIMITS, Durability, Limits, Nack
 from .acked import Acked, Unsafe
 from .base import ACKED, PUSH, Client, ClientError, RowsLike
 from .batch import Batch
@@ -56,7 +56,7 @@ class Producer(Client):
         kind = zmq.DEALER if acked else zmq.PUSH
         super().__init__(endpoint or (ACKED if acked else PUSH), kind, 0.0 if acked else linger)
         self.source = source
-        self.rows_sent = 0
+        self.rows_sent = self.frames_sent = 0
         self.features = tuple(features) if features is not None else None
         self._linger = linger
         self._seq = start_seq or 0
@@ -98,6 +98,16 @@ class Producer(Client):
         """Acknowledged frames that an engine without a durable journal has forgotten."""
         return self._acked.window.lost if self._acked is not None else 0
 
+    @property
+    def durability(self) -> Durability | None:
+        """What the engine said in its latest ack that a commit survives; None before, and on PUSH."""
+        return self._acked.window.durability if self._acked is not None else None
+
+    @property
+    def known(self) -> int:
+        """Frames passed over because the engine had them before this producer began."""
+        return self._acked.window.known if self._acked is not None else 0
+
     def send(
         self,
         rows: RowsLike,
@@ -132,7 +142,7 @@ class Producer(Client):
             ):
                 self.send_raw(raw)
                 self._seq += 1
-                self.rows_sent += rows
+                self._count(rows)
             return
         if self._batch.rows:
             if self._acked.window.seq is None:
@@ -220,10 +230,15 @@ class Producer(Client):
             acked.wait(enough, seconds)
         except ClientError as error:
             rows, frames = self.unsafe
-            raise ClientError(f"{error}; not safe: {rows} rows, {frames} frames on their way") from None
+            safe = f"not safe: {rows} rows, {frames} frames on their way"
+            raise ClientError(f"{error}; {'not taken: these rows; ' * (enough == 'room')}{safe}") from None
 
     def _hold(self, acked: Acked) -> None:
         """Put all rows that wait into the window: every good one, whatever is raised for others."""
         for raw, rows in self._batch.frames(self.source, acked.window.seq, self.features):
             acked.window.add(raw, rows)
-            self.rows_sent += rows
+            self._count(rows)
+
+    def _count(self, rows: int) -> None:
+        self.rows_sent += rows
+        self.frames_sent += 1
