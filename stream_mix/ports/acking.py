@@ -7,18 +7,13 @@ sends: a producer beyond its credit is told so and its frame forgotten.
 
 A message that does not say which frame of which source it is, cannot be counted as done: it is refused under
 seq -1. Any other bad frame is refused under its own seq, in its turn, and the next one is taken.
-
-A source is spoken for by whoever spoke for it last. Two producers under one name would take each other's
-frames for repetitions, and lose them; one that says hello with a session therefore holds the source until
-another session says hello, and the old one is told that it has been succeeded. A plain producer, without a
-session, cannot take a source from one that holds it and is connected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import zmq
 
@@ -27,7 +22,6 @@ from ..protocol import (
     Ack,
     Durability,
     Frame,
-    Hello,
     Limits,
     Nack,
     ProtocolError,
@@ -37,27 +31,15 @@ from ..protocol import (
     encode_receipt,
     sender_of,
 )
+from .claims import Claims
 from .group import Asked, Group, Letter
-from .sockets import from_peer
+from .sockets import May, from_peer
 
 if TYPE_CHECKING:
     from ..config import Ingest
 
-ACTIVE_SECONDS = 1.0
-"""A source that has said nothing for so long has no share in the credit of all."""
-RETIRED = 16
-"""Sessions that were succeeded, remembered for each source."""
+Receive: TypeAlias = Callable[["zmq.Socket[bytes]"], "tuple[bytes, bytes, bool, May | None] | None"]
 UNNAMED = "source and seq: needed in every frame that is to be acknowledged"
-
-
-@dataclass(slots=True)
-class _Claim:
-    """Who speaks for a source, and when it last did."""
-
-    identity: bytes
-    session: int | None
-    heard: float
-    retired: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,24 +61,26 @@ class Acking:
         limits: Limits,
         durability: Durability,
         done: dict[str, Done],
+        receive: Receive = from_peer,
     ) -> None:
         self.done = done
         self.tally = Receipts()
         self.durability: Durability = durability
         self._socket = socket
+        self._receive = receive
         self._ingest = ingest
         self._limits = limits
-        self._claims: dict[str, _Claim] = {}
+        self._claims = Claims(2 * ingest.acked_sources)
         self._now = 0.0
         self._share = ingest.credit_bytes
         self._closed = False
 
     def take(self, group: Group) -> bool:
         """Read one message, if there is one, into the group."""
-        message = from_peer(self._socket)
+        message = self._receive(self._socket)
         if message is None:
             return False
-        identity, raw, multipart = message
+        identity, raw, multipart, may = message
         group.looked += 1
         group.size += len(raw)
         frame = None
@@ -107,13 +91,17 @@ class Acking:
             frame = decode_frame(raw, self._limits)
             source, seq = frame.source, frame.seq
         except ProtocolError as found:
-            if found.code == "kind" and self._hello(group, identity, raw):
+            if found.code == "kind" and self._hello(group, identity, raw, may):
                 return True
             error = found
             source, seq = (None, None) if multipart else sender_of(raw, self._limits)
         if source is None or seq is None:
             group.letters.append(Letter(source, error.code, error.reason, raw))
             self._say(identity, Nack(-1, error.code, error.reason, source))
+        elif (why := _forbidden(may, source)) is not None:
+            # It moves no mark: a frame of a stranger is not one of the source's.
+            group.letters.append(Letter(source, "source", why, raw))
+            self._say(identity, Nack(seq, "source", why, source))
         elif self._speaks(group, identity, source, seq):
             self._place(group, identity, source, seq, raw, frame or error)
         return True
@@ -136,9 +124,9 @@ class Acking:
         self.done |= done
         refused = [(x.source, x.seq) for x in group.letters if x.source is not None and x.seq is not None]
         for source, seq in sorted({*refused, *group.again}):
-            found = self.done[source].refusal(seq)
-            if found is not None and (claim := self._claims.get(source)) is not None:
-                self._say(claim.identity, Nack(*found, source))
+            found, speaker = self.done[source].refusal(seq), self._claims.speaker(source)
+            if found is not None and speaker is not None:
+                self._say(speaker, Nack(*found, source))
         self._tell(dict.fromkeys((*group.reached, *(source for source, _ in group.again))))
         for identity, source, probe in group.asked:
             # Who asks may have missed a nack, and would take the ack for the word that all was learned.
@@ -149,21 +137,27 @@ class Acking:
     def tick(self, now: float) -> None:
         """Time has passed: the credit of all is shared anew between those who are at work."""
         self._now = now
-        active = sum(claim.heard > now - ACTIVE_SECONDS for claim in self._claims.values())
-        share = self._ingest.credit_bytes_together // max(active, 1)
+        share = self._ingest.credit_bytes_together // max(self._claims.active(now), 1)
         # One frame is always allowed: what is shared is what producers hold ready, not what is taken in here.
         self._share = max(min(self._ingest.credit_bytes, share), self._limits.frame_bytes)
 
     def open(self, taking: bool) -> None:
-        """Give credit or, where nothing can be made durable, none; producers are told when it is back."""
-        was, self._closed = self._closed, not taking
-        if was and taking:
+        """Give credit or, where nothing can be made durable, none; producers are told when that changes."""
+        if self._closed == taking:
+            self._closed = not taking
             self._tell(self._claims)
+
+    def turn_away(self, most: int = 64) -> None:
+        """While nothing can be made durable: take nothing, and answer those who ask how far they are."""
+        group = Group()
+        while group.looked < most and self.take(group):
+            continue
+        self.answer(group, {})
 
     def _tell(self, sources: Iterable[str]) -> None:
         for source in sources:
-            if (claim := self._claims.get(source)) is not None:
-                self._say(claim.identity, self._ack(source))
+            if (speaker := self._claims.speaker(source)) is not None:
+                self._say(speaker, self._ack(source))
 
     def _ack(self, source: str, probe: int | None = None) -> Ack:
         frames, size = (0, 0) if self._closed else (self._ingest.credit_frames, self._share)
@@ -216,26 +210,16 @@ class Acking:
             self._say(identity, nack)
 
     def _speaks(self, group: Group, identity: bytes, source: str, seq: int) -> bool:
-        """Whether frames of this source are taken from this peer."""
-        claim = self._claims.get(source)
-        if claim is not None and claim.identity == identity:
-            claim.heard = self._now
-            return True
-        why = None
-        if claim is not None and claim.session is not None:
-            if self._say(claim.identity, self._ack(source)):
-                why = "another producer speaks for it"
-        elif claim is None:
-            why = self._too_many(group, source)
-        if why is not None:
-            if source not in group.told:
-                group.told.add(source)
-                self._say(identity, Nack(seq, "source", f"source: {why}", source))
-            return False
-        self._claim(source, _Claim(identity, None, self._now, claim.retired if claim else ()))
-        return True
+        """Whether frames of this source are taken from this peer; it is told once in a group."""
+        why = self._too_many(group, source) or self._claims.speak(
+            identity, source, self._now, lambda holder: self._say(holder, self._ack(source))
+        )
+        if why is not None and source not in group.told:
+            group.told.add(source)
+            self._say(identity, Nack(seq, "source", why, source))
+        return why is None
 
-    def _hello(self, group: Group, identity: bytes, raw: bytes) -> bool:
+    def _hello(self, group: Group, identity: bytes, raw: bytes, may: May | None) -> bool:
         """Answer a hello after the commit, or refuse it now; False where the message is none."""
         try:
             hello = decode_hello(raw, self._limits)
@@ -244,31 +228,14 @@ class Acking:
                 return False
             self._say(identity, Nack(-1, error.code, error.reason))
             return True
-        why = self._too_many(group, hello.source) or self._hold(identity, hello)
+        why = _forbidden(may, hello.source) or self._too_many(group, hello.source)
+        if why is None and hello.session is not None:
+            why = self._claims.hold(identity, hello.source, hello.session, self._now)
         if why is not None:
-            self._say(identity, Nack(-1, "source", f"source: {why}", hello.source))
+            self._say(identity, Nack(-1, "source", why, hello.source))
         else:
             group.asked.append(Asked(identity, hello.source, hello.probe))
         return True
-
-    def _hold(self, identity: bytes, hello: Hello) -> str | None:
-        """Let a session hold its source; why not, if it may not."""
-        if hello.session is None:
-            return None
-        claim = self._claims.get(hello.source)
-        retired = claim.retired if claim is not None else ()
-        if hello.session in retired:
-            return "another producer has begun to speak for it"
-        if claim is not None and claim.session not in (None, hello.session):
-            retired = (*retired, claim.session)[-RETIRED:]
-        self._claim(hello.source, _Claim(identity, hello.session, self._now, retired))
-        return None
-
-    def _claim(self, source: str, claim: _Claim) -> None:
-        self._claims[source] = claim
-        # Names of those who only ask are a stranger's to choose; the oldest claim of all is let go.
-        if len(self._claims) > 2 * self._ingest.acked_sources:
-            del self._claims[next(iter(self._claims))]
 
     def _too_many(self, group: Group, source: str) -> str | None:
         """None is ever forgotten, as it could send again what was learned: so their number is bounded."""
@@ -277,4 +244,14 @@ class Acking:
         known = len(self.done) + sum(name not in self.done for name in group.reached)
         if known < self._ingest.acked_sources:
             return None
-        return f"{known} are known, as many as ingest.acked_sources allows"
+        return f"source: {known} are known, as many as ingest.acked_sources allows"
+
+
+def _forbidden(may: May | None, source: str) -> str | None:
+    """Why a peer may not speak for a source at all, None where it may."""
+    try:
+        if may is not None:
+            may(source)
+    except ProtocolError as error:
+        return error.reason
+    return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import zmq
 
@@ -23,6 +23,10 @@ RECEIPTS = 256
 LAST_WORDS_MS = 500
 """How long a clean stop waits for subscribers to take what was published last."""
 OLDEST = (4, 3, 5)
+
+
+May: TypeAlias = Callable[[str], None]
+"""Raises ProtocolError for a source that a peer may not speak for."""
 
 
 class SocketError(ValueError):
@@ -170,14 +174,15 @@ def from_feed(socket: zmq.Socket[bytes]) -> tuple[bytes, bool] | None:
     return (rest[0] if rest else first), len(rest) > 1
 
 
-def from_peer(socket: zmq.Socket[bytes]) -> tuple[bytes, bytes, bool] | None:
-    """The next message of a ROUTER socket: who sent it, its one part, and whether it has more than that."""
+def from_peer(socket: zmq.Socket[bytes]) -> tuple[bytes, bytes, bool, May | None] | None:
+    """The next message of a ROUTER socket: who sent it, its one part, whether it has more than that, and what
+    its sender may speak for: anything."""
     try:
         identity = socket.recv(zmq.NOBLOCK)
     except zmq.Again:
         return None
     rest = list(_rest(socket)) if socket.get(zmq.RCVMORE) else [b""]
-    return identity, rest[0], len(rest) > 1
+    return identity, rest[0], len(rest) > 1, None
 
 
 def _rest(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
