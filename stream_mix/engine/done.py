@@ -36,15 +36,15 @@ class Done:
     def reached(self, seq: int, refused: Iterable[Refusal] = (), window: int = 1) -> Done:
         """After all frames up to `seq`, some of them refused.
 
-        What was refused further back than a window is forgotten: a producer has no more frames than that
-        unacknowledged, so it asks for nothing older.
+        What was refused further back than a window is forgotten: a producer that sent frame `seq` within its
+        credit has an ack of all that is older.
 
-        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(7, window=4).refused
+        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(6, window=4).refused
         (Refusal(seq=3, code='crc', reason='does not match'),)
-        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(8, window=4).refused
+        >>> Done().reached(5, [Refusal(3, "crc", "does not match")], 4).reached(7, window=4).refused
         ()
         """
-        late = [refusal for refusal in (*self.refused, *refused) if refusal.seq > self.seq - window]
+        late = [refusal for refusal in (*self.refused, *refused) if refusal.seq > seq - window]
         return Done(seq, tuple(sorted(late)))
 
     def refusal(self, seq: int) -> Refusal | None:
