@@ -3,6 +3,9 @@
     with Producer("tcp://127.0.0.1:5555", source="sensor-7") as producer:
         producer.send({"temperature": 20.5, "humidity": 0.4})
 
+`Producer(acked=True, source=...)` holds every row until the engine says that it is durable: `acked` is its
+way to the engine, `window` what it still holds.
+
 Each is for one thread, and for the process that made it. What goes wrong is a `ClientError`, one line.
 """
 
