@@ -39,6 +39,7 @@ def test_empty_file_gives_one_default_mixture(tmp_path: Path) -> None:
     (model,) = settings.models
     assert (model.name, model.family, model.n_components, model.batch_size) == ("mixture", "full", 8, 256)
     assert settings.ingest.push == "tcp://127.0.0.1:5555"
+    assert settings.ingest.acked == "tcp://127.0.0.1:5558"
     assert settings.publish.bind == "tcp://127.0.0.1:5556"
     assert settings.query.bind == "tcp://127.0.0.1:5557"
     assert settings.metrics.bind == "127.0.0.1:9464"
@@ -118,13 +119,18 @@ def test_settings_are_frozen() -> None:
             "expected an address of its own",
         ),
         (
+            "[ingest]\nacked = 'tcp://127.0.0.1:5555'",
+            "ingest.acked: found 'tcp://127.0.0.1:5555', which ingest.push has already, "
+            "expected an address of its own",
+        ),
+        (
             "[ingest]\nsubscribe = ['tcp://127.0.0.1:5556']",
             "ingest.subscribe: found 'tcp://127.0.0.1:5556', which is this engine's publish.bind, "
             "expected another feed",
         ),
         (
-            "[ingest]\npush = ''",
-            "ingest: found push off and no subscribe, expected one source of rows at least",
+            "[ingest]\npush = ''\nacked = ''",
+            "ingest: found push and acked off and no subscribe, expected one source of rows at least",
         ),
         ("[engine]\nnam = 1\nname = 2", "engine.nam: unknown key, did you mean name? (and 1 more)"),
     ],
@@ -163,9 +169,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     "bind", ["tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://192.0.2.1:5555", "tcp://eth0:5555"]
 )
 def test_a_bind_that_others_can_reach_needs_a_word(bind: str) -> None:
-    text = f"[ingest]\npush = '{bind}'\n"
-    assert "[security] allow_insecure = true" in message(text)
-    assert loads(text + "[security]\nallow_insecure = true").ingest.push == bind
+    for key, other in (("push", "acked"), ("acked", "push")):
+        text = f"[ingest]\n{other} = ''\n{key} = '{bind}'\n"
+        assert f"ingest.{key}: found" in message(text)
+        assert "[security] allow_insecure = true" in message(text)
+        assert getattr(loads(text + "[security]\nallow_insecure = true").ingest, key) == bind
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from stream_mix.client import PUSH, Producer
+from stream_mix.client import Producer
 from stream_mix.recording import Block, Refusal, read_rows
 
 from .ending import OK, ended
@@ -18,17 +18,25 @@ from .ending import OK, ended
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What was sent: rows and frames, and rows of the file that were left out."""
+    """What was sent: rows and frames, and rows of the file that were left out.
+
+    `durability` is what the engine said of all of it in its last ack, None where nothing is acknowledged, and
+    `known` counts frames that it had had before.
+    """
 
     rows: int
     frames: int
     refused: int
+    durability: str | None = None
+    known: int = 0
 
 
 def run(
     file: str | os.PathLike[str],
     *,
-    endpoint: str = PUSH,
+    endpoint: str | None = None,
+    acked: bool = False,
+    resume: bool = False,
     source: str | None = None,
     format: str | None = None,
     time_column: str | None = None,
@@ -50,7 +58,10 @@ def run(
 
     `file` and the columns are those of `stream_mix.recording.read_rows`; "-" is standard input, whose rows
     leave as they come. Rows that no engine would accept go to `on_refused`. `progress(rows sent so far)`.
-    Raises ValueError, one line, where the file is no table or no engine takes the rows.
+
+    `acked` returns when the engine has said that all rows are durable, and the endpoint is another; `resume`
+    counts frames from the file's first one, so that those that the engine has of this source are passed over.
+    Raises ValueError, one line, where the file is no table, no engine takes the rows, or they are not safe.
     """
     refused = 0
 
@@ -64,28 +75,36 @@ def run(
         raise ValueError(
             f"feed: batch_rows {batch_rows} and rows per second {rows_per_second}, expected more than 0"
         )
+    if resume and not acked:
+        raise ValueError("feed: resume needs acked: nobody else knows what an engine has")
     blocks = read_rows(
         file, format, time=time_column, weight=weight, id=id, columns=columns, drop=drop, delimiter=delimiter,
         block=batch_rows, on_refused=count, stdin=stdin,
     )  # fmt: skip
-    with Producer(endpoint, source=source or _name(file), timeout=timeout) as producer:
+    name = source or (_file_name(file) if acked else f"{_file_name(file)}-{os.getpid()}")
+    how = {"acked": True, "linger": timeout, "start_seq": 0 if resume else None} if acked else {}
+    with Producer(endpoint, source=name, timeout=timeout, **how) as producer:  # type: ignore[arg-type]  # as named
         for block in _paced(_limited(blocks, limit), rows_per_second, sleep):
             producer.features = block.features
             producer.send(block.x, t=block.t, w=block.w, id=block.id)
             if progress is not None:
                 progress(producer.rows_sent)
-        rows, frames = producer.rows_sent, producer.seq
+        durability = known = None
+        if acked and producer.rows_sent:
+            producer.wait()
+            durability, known = producer.durability, producer.known
+        rows, frames = producer.rows_sent, producer.frames_sent
     if not rows:
         why = f"all {refused} were left out" if refused else "it holds none"
         name = "standard input" if os.fspath(file) == "-" else os.fspath(file)
         raise ValueError(f"{name}: no row to send, {why}")
-    return Fed(rows, frames, refused)
+    return Fed(rows, frames, refused, durability, known or 0)
 
 
-def _name(file: str | os.PathLike[str]) -> str:
-    """What to call this source: the file, and the process, as each run counts its frames from 0."""
+def _file_name(file: str | os.PathLike[str]) -> str:
+    """What to call this source; with the process behind it where each run counts its frames from 0."""
     name = "stdin" if os.fspath(file) == "-" else os.path.basename(os.fspath(file))
-    return f"{name[:100]}-{os.getpid()}"
+    return name[:100]
 
 
 def _limited(blocks: Iterable[Block], limit: int | None) -> Iterator[Block]:
@@ -120,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m stream_mix.workers.feed", description="Send a file of rows."
     )
     parser.add_argument("file", help="CSV, JSON lines or Parquet; - is standard input")
-    parser.add_argument("--endpoint", default=PUSH)
+    parser.add_argument("--endpoint")
+    parser.add_argument("--acked", action="store_true")
     parser.add_argument("--source")
     parser.add_argument("--format")
     parser.add_argument("--batch-rows", type=int, default=256)
@@ -130,8 +150,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         fed = run(
-            arguments.file, endpoint=arguments.endpoint, source=arguments.source, format=arguments.format,
-            batch_rows=arguments.batch_rows, rows_per_second=arguments.rows_per_second, limit=arguments.limit,
+            arguments.file, endpoint=arguments.endpoint, acked=arguments.acked, source=arguments.source,
+            format=arguments.format, batch_rows=arguments.batch_rows,
+            rows_per_second=arguments.rows_per_second, limit=arguments.limit,
             on_refused=lambda refusal: print(f"feed: left out: {refusal}", file=sys.stderr),
         )  # fmt: skip
         print(f"{fed.rows} rows sent in {fed.frames} frames, {fed.refused} left out")

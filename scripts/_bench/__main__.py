@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from . import (
+    acked,
     centred,
     em_pass,
     large_k,
@@ -23,7 +24,7 @@ from . import (
 from .pipeline import PipelineError
 from .record import Name, Options, Record
 
-MODULES = (one_row, partial_fit, em_pass, lloyd, large_k, two_cores, service, memory, centred)
+MODULES = (one_row, partial_fit, em_pass, lloyd, large_k, two_cores, service, acked, memory, centred)
 GROUPS = {module.GROUP: module for module in MODULES}
 REPETITIONS, REPETITIONS_QUICK = 7, 5
 

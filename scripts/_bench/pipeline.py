@@ -27,6 +27,7 @@ ENGINE = "engine"
 CONFIG = """
 [ingest]
 push = "tcp://127.0.0.1:0"
+acked = "tcp://127.0.0.1:0"
 [publish]
 bind = "tcp://127.0.0.1:0"
 heartbeat_seconds = 0.2
@@ -92,6 +93,7 @@ class Stream:
         if not came["rows"]:
             raise PipelineError("no assignment came back")
         self.rows += came["rows"]
+        came["last"] = max(came["last"], went["safe"] or 0.0)
         for name, pid in self.processes.items():
             if (then := before[name]) is not None and (now := machine.spent(pid)) is not None:
                 self.spent[name] = self.spent.get(name, 0.0) + now - then
@@ -123,24 +125,24 @@ class Stream:
 
 @contextmanager
 def stream(
-    folder: Path, load: Load, between: str = ENGINE, durability: str | None = None
+    folder: Path, load: Load, between: str = ENGINE, durability: str | None = None, acked: bool = False
 ) -> Iterator[Stream]:
-    """The processes, past the model's start, ended with the block."""
+    """The processes, past the model's start, ended with the block; a round with acks ends with the last."""
     folder.mkdir(parents=True, exist_ok=True)
-    a: dict[str, Any] = {**vars(load), "d": D, "k": K}
+    a: dict[str, Any] = {**vars(load), "d": D, "k": K, "acked": acked}
     with ExitStack() as stack:
         if between == ENGINE:
             middle, line = stack.enter_context(_engine(folder, durability))
         else:
             middle = stack.enter_context(_process("between", folder, {**a, "how": between}))
             line = _line(middle)
-        endpoints = dict(re.findall(r"(push|publish) (tcp://[^\s,]+)", line))
+        endpoints = dict(re.findall(r"(push|acked|publish) (tcp://[^\s,]+)", line))
         consumer = middle
         if "publish" in endpoints:
             b = {**a, "endpoint": endpoints["publish"], "out": str(folder / "got.npy")}
             consumer = stack.enter_context(_process("consumer", folder, b))
             _line(consumer, "ready")
-        c = {**a, "endpoint": endpoints["push"], "out": str(folder / "sent.npy")}
+        c = {**a, "endpoint": endpoints["acked" if acked else "push"], "out": str(folder / "sent.npy")}
         producer = stack.enter_context(_process("producer", folder, c))
         _line(producer, "warm")
         _line(consumer, "warm")

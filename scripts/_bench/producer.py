@@ -19,6 +19,7 @@ import msgpack
 import numpy as np
 import zmq
 
+SILENCE_MS = 10_000
 POOL = 64
 """Different blocks of rows that large frames take turns with."""
 
@@ -64,22 +65,26 @@ def events(d: int, k: int, first: int, count: int) -> list[bytes]:
 
 
 def main() -> None:
-    """Arguments: a JSON object with endpoint, n, d, k, warm, count, rounds, rate (frames/s, 0 = any), out."""
+    """Arguments: a JSON object with endpoint, n, d, k, warm, count, rounds, rate (frames/s, 0 = any), out,
+    and acked: whether the endpoint acknowledges."""
     a = json.loads(sys.argv[1])
-    socket = zmq.Context().socket(zmq.PUSH)
+    socket = zmq.Context().socket(zmq.DEALER if a["acked"] else zmq.PUSH)
     socket.set(zmq.LINGER, 0)
     socket.connect(a["endpoint"])
+    line = Acknowledged(socket) if a["acked"] else Pushed(socket)
     for frame in _frames(a, 0, a["warm"]):
-        socket.send(frame)
+        line.send(frame)
+    line.settle()
     sent = np.empty(a["rounds"] * a["count"])
     print("warm", flush=True)
     for number in range(a["rounds"]):
         first = number * a["count"]
         frames = _frames(a, a["warm"] + first, a["count"])
         sys.stdin.readline()
-        start = _send(socket, frames, sent[first : first + a["count"]], a["rate"])
+        start = _send(line, frames, sent[first : first + a["count"]], a["rate"])
+        safe = line.settle()
         np.save(a["out"], sent)
-        print(json.dumps({"start": start}), flush=True)
+        print(json.dumps({"start": start, "safe": safe}), flush=True)
     # Receipt is what is measured: a connection that is closed while the engine is behind may lose its tail.
     sys.stdin.read()
     socket.close()
@@ -92,7 +97,51 @@ def _frames(a: dict[str, Any], first: int, count: int) -> Iterable[bytes]:
     return points(a["n"], a["d"], a["k"], first, count)
 
 
-def _send(socket: zmq.Socket, frames: Iterable[bytes], sent: np.ndarray, rate: float) -> float:
+class Pushed:
+    """Frames that nobody acknowledges."""
+
+    def __init__(self, socket: zmq.Socket) -> None:
+        self.send = socket.send
+
+    def settle(self) -> None:
+        """There is nothing to wait for."""
+
+
+class Acknowledged:
+    """Frames within credit; an answer other than an ack, or none, ends the run."""
+
+    def __init__(self, socket: zmq.Socket) -> None:
+        self._socket = socket
+        self._seq = self._done = -1
+        socket.send(msgpack.packb({"kind": "hello", "v": 1, "source": "bench"}))
+        self._hear(SILENCE_MS)
+
+    def send(self, frame: bytes) -> None:
+        """Once there is credit for it."""
+        self._hear(0)
+        while self._seq - self._done >= self._credit:
+            self._hear(SILENCE_MS)
+        self._socket.send(frame)
+        self._seq += 1
+
+    def settle(self) -> float:
+        """When everything sent was acknowledged."""
+        while self._done < self._seq:
+            self._hear(SILENCE_MS)
+        return time.monotonic()
+
+    def _hear(self, wait_ms: int) -> None:
+        if not self._socket.poll(wait_ms):
+            if wait_ms:
+                raise SystemExit("producer: nothing was acknowledged")
+            return
+        said = msgpack.unpackb(self._socket.recv())
+        if said["kind"] != "ack":
+            raise SystemExit(f"producer: frame {said['seq']} was refused: {said['reason']}")
+        self._done, self._credit = said["seq"], said["credit"]
+
+
+def _send(line: Pushed | Acknowledged, frames: Iterable[bytes], sent: np.ndarray, rate: float) -> float:
     """Sends the frames and notes when; returns when it began."""
     clock = time.monotonic
     start = clock()
@@ -101,7 +150,7 @@ def _send(socket: zmq.Socket, frames: Iterable[bytes], sent: np.ndarray, rate: f
             while (ahead := start + i / rate - clock()) > 0:
                 time.sleep(ahead)
         sent[i] = clock()
-        socket.send(frame)
+        line.send(frame)
     return start
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 PUSH = "tcp://127.0.0.1:5555"
+ACKED = "tcp://127.0.0.1:5558"
 PUBLISH = "tcp://127.0.0.1:5556"
 QUERY = "tcp://127.0.0.1:5557"
 """As in stream_mix.client, which is imported by the commands that talk: it brings NumPy and ZeroMQ."""

@@ -105,7 +105,7 @@ def _settings(push: str | None, subscribe: list[str], topics: list[str], durabil
         push = "" if subscribe else PUSH
     return dumps(
         {
-            "ingest": {"push": push, "subscribe": subscribe, "topics": topics},
+            "ingest": {"push": push, "acked": "", "subscribe": subscribe, "topics": topics},
             "publish": {"bind": ""},
             "query": {"bind": ""},
             "metrics": {"bind": ""},

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import (
+    ACKED,
     PUSH,
     Columns,
     Delimiter,
@@ -54,7 +56,16 @@ def live(file: str) -> bool:
 
 def send(
     file: Table,
-    to: Annotated[str, typer.Option(help="Push endpoint of the engine.")] = PUSH,
+    to: Annotated[
+        str | None, typer.Option(help="Endpoint of the engine; by default its usual one on this machine.")
+    ] = None,
+    acked: Annotated[
+        bool, typer.Option("--acked", help="End when the engine has said that every row is durable.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="With --acked: pass over frames that the engine has of this source."),
+    ] = False,
     time: TimeColumn = None,
     weight: WeightColumn = None,
     id: IdColumn = None,
@@ -78,6 +89,10 @@ def send(
 
     Columns t, w and id are event time, weight and name of a row unless others are said to be. An empty cell
     is a missing value; a row with a cell that is no number is left out, with its line and the reason.
+
+    With --acked nothing is lost: rows are sent again to an engine that was restarted, and none is learned
+    twice. Exit code 0 then says that all are durable. A run that was broken off goes on with --resume: same
+    file, same --batch, same --source.
     """
     from stream_mix.workers import feed
 
@@ -86,12 +101,17 @@ def send(
     batch = batch or (1 if live(file) else 256)
     with progress("sending", limit) as tell:
         fed = feed.run(
-            file, endpoint=to, source=source, format=format, time_column=time, weight=weight, id=id,
-            columns=names(columns), drop=names(drop) or (), delimiter=delimiter, batch_rows=batch,
-            rows_per_second=rate, limit=limit, timeout=timeout, on_refused=LeftOut(), progress=tell,
+            file, endpoint=to, acked=acked, resume=resume, source=source, format=format, time_column=time,
+            weight=weight, id=id, columns=names(columns), drop=names(drop) or (), delimiter=delimiter,
+            batch_rows=batch, rows_per_second=rate, limit=limit, timeout=timeout, on_refused=LeftOut(),
+            progress=tell,
         )  # fmt: skip
     if json:
-        print_json(fed)
+        only_acked = () if acked else ("durability", "known")
+        print_json({key: value for key, value in asdict(fed).items() if key not in only_acked})
     else:
-        print(f"{fed.rows} rows sent in {fed.frames} frames to {to}, {fed.refused} left out")
+        where = to or (ACKED if acked else PUSH)
+        safe = f", all acknowledged ({fed.durability})" if acked else ""
+        known = f", {fed.known} of the frames were there before" if fed.known else ""
+        print(f"{fed.rows} rows sent in {fed.frames} frames to {where}, {fed.refused} left out{known}{safe}")
     return 0

@@ -14,6 +14,7 @@ Event: TypeAlias = Mapping[str, float]
 RowsLike: TypeAlias = Event | Sequence[Event] | npt.ArrayLike
 
 PUSH = "tcp://127.0.0.1:5555"
+ACKED = "tcp://127.0.0.1:5558"
 PUBLISH = "tcp://127.0.0.1:5556"
 QUERY = "tcp://127.0.0.1:5557"
 KINDS = ("assignment", "snapshot", "change")

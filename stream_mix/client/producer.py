@@ -3,60 +3,110 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import zmq
 
-from ..protocol import DEFAULT_LIMITS, Limits, ProtocolError, encode_events, encode_points
-from .base import PUSH, Client, ClientError, Event, RowsLike
-from .points import Points, each
+from ..protocol import DEFAULT_LIMITS, Durability, Limits, Nack
+from .acked import Acked, Unsafe
+from .base import ACKED, PUSH, Client, ClientError, RowsLike
+from .batch import Batch
 
 
 class Producer(Client):
-    """Sends rows to an engine's push endpoint; frames are numbered, so that the engine can count gaps.
+    """Sends rows to an engine, by its push endpoint or, `acked`, by the one that acknowledges them.
 
-    - `source`: names this producer; None sends frames without a number.
-    - `batch_rows`: rows gathered before a frame leaves; `flush` and `close` send what is there.
+    - `endpoint`: None is the usual one of this machine.
+    - `source`: names this producer; None sends frames without a number (not where they are acknowledged).
+    - `batch_rows`, `batch_bytes`, `batch_seconds`: a frame leaves when it has so many rows, so many bytes
+      (about), or when its first row has waited so long, whichever is first; `flush` and `close` send what is
+      there. Nothing happens between calls: a program with nothing to send calls `poll` now and then.
     - `features`: names of the columns of rows that are arrays; None goes by position.
-    - `timeout`: seconds to wait for an engine that takes a frame; `linger`: for the last ones to leave on
-      close.
+    - `timeout`: seconds to wait for an engine that takes a frame; `linger`: for the last ones on close.
+    - `start_seq`: number of the first frame. Where frames are acknowledged, None goes on behind what the
+      engine has of this source; with a number, frames that it has already are passed over, so that a program
+      that sends the same rows again in the same frames goes on where it was.
 
-    PUSH is fire and forget: what was on its way to an engine that dies is lost, and nobody is told.
+    PUSH is fire and forget: what was on its way to an engine that dies is lost, and nobody is told. With
+    `acked` every row is held until the engine says that it is durable: frames are sent again after a silence
+    and to an engine that was restarted, and none is learned twice. One producer at a time speaks for a
+    source; a newer one supersedes it.
     """
 
     def __init__(
         self,
-        endpoint: str = PUSH,
+        endpoint: str | None = None,
         *,
+        acked: bool = False,
         source: str | None = None,
         batch_rows: int = 1,
+        batch_bytes: int | None = None,
+        batch_seconds: float | None = None,
         features: Sequence[str] | None = None,
         timeout: float = 5.0,
         linger: float = 10.0,
         limits: Limits = DEFAULT_LIMITS,
-        start_seq: int = 0,
+        start_seq: int | None = None,
     ) -> None:
         if batch_rows < 1:
             raise ClientError(f"batch_rows is {batch_rows}, expected at least 1")
-        super().__init__(endpoint, zmq.PUSH, linger)
+        kind = zmq.DEALER if acked else zmq.PUSH
+        super().__init__(endpoint or (ACKED if acked else PUSH), kind, 0.0 if acked else linger)
         self.source = source
-        self.seq = start_seq
-        self.rows_sent = 0
+        self.rows_sent = self.frames_sent = 0
         self.features = tuple(features) if features is not None else None
-        self._batch_rows = batch_rows
+        self._linger = linger
+        self._seq = start_seq or 0
+        self._bounds = (batch_rows, batch_bytes or limits.frame_bytes, batch_seconds)
+        self._since = 0.0
         self._timeout = timeout
-        self._limits = limits
-        self._events: list[dict[str, Any]] = []
-        self._points: list[Points] = []
-        self._waiting = 0
-        # Without IMMEDIATE frames would be queued for a connection that may never come.
-        self._socket.set(zmq.IMMEDIATE, 1)
-        self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
+        self._batch = Batch(limits)
+        self._acked: Acked | None = None
+        if acked:
+            try:
+                self._acked = Acked(self._socket, self.endpoint, source, start_seq)
+            except ClientError:
+                self._abandon()
+                raise
+        else:
+            # Without IMMEDIATE frames would be queued for a connection that may never come.
+            self._socket.set(zmq.IMMEDIATE, 1)
+            self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
         self._connect()
+
+    @property
+    def seq(self) -> int:
+        """The number of the next frame; where frames are acknowledged, 0 until an engine has answered."""
+        return self._seq if self._acked is None else self._acked.window.seq or 0
+
+    @property
+    def unsafe(self) -> Unsafe:
+        """Rows that are not acknowledged, those that wait for their frame among them; on PUSH only these."""
+        window = self._acked.window if self._acked is not None else None
+        return Unsafe(self._batch.rows + (window.rows if window else 0), window.frames if window else 0)
+
+    @property
+    def refused(self) -> tuple[Nack, ...]:
+        """Frames that the engine refused for good, the first 1000; `wait` and `close` raise for new ones."""
+        return tuple(self._acked.window.refused) if self._acked is not None else ()
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged frames that an engine without a durable journal has forgotten."""
+        return self._acked.window.lost if self._acked is not None else 0
+
+    @property
+    def durability(self) -> Durability | None:
+        """What the engine said in its latest ack that a commit survives; None before, and on PUSH."""
+        return self._acked.window.durability if self._acked is not None else None
+
+    @property
+    def known(self) -> int:
+        """Frames passed over because the engine had them before this producer began."""
+        return self._acked.window.known if self._acked is not None else 0
 
     def send(
         self,
@@ -71,55 +121,61 @@ class Producer(Client):
 
         t: event times in Unix seconds, w: weights > 0, id: names of the rows; one for each row, a single
             one for a single row. Raises ClientError where nobody takes a frame in time, or a row cannot be
-            sent.
+            sent. Where frames are acknowledged, rows for which there is no room in time are not taken, and
+            the others stay held.
         """
         self._check()
-        if isinstance(rows, Mapping):
-            self._add_events([rows], t, w, id)
-        elif isinstance(rows, Sequence) and len(rows) and isinstance(rows[0], Mapping):
-            self._add_events(rows, t, w, id)  # type: ignore[arg-type]  # maps, as the first one is
-        else:
-            self._add_points(rows, t, w, id)
-        if self._waiting >= self._batch_rows:
-            self.flush()
-
-    def _add_events(self, rows: Sequence[Event], t: Any, w: Any, id: Any) -> None:
-        if self._points:
-            self.flush()
-        n = len(rows)
-        columns = {"t": each(t, n, "t"), "w": each(w, n, "w"), "id": each(id, n, "id")}
-        for i, row in enumerate(rows):
-            event: dict[str, Any] = {"x": _present(row)}
-            event |= {key: column[i] for key, column in columns.items() if column is not None}
-            self._events.append(event)
-        self._waiting += n
-
-    def _add_points(self, rows: Any, t: Any, w: Any, id: Any) -> None:
-        try:
-            x = np.atleast_2d(np.asarray(rows, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise ClientError("send: rows are neither maps of features nor an array of numbers") from None
-        points = Points(x, *(each(v, len(x), key) for v, key in ((t, "t"), (w, "w"), (id, "id"))))
-        if self._events or (self._points and not self._points[-1].fits(points)):
-            self.flush()
-        if len(x):
-            self._points.append(points)
-            self._waiting += len(x)
+        if self._acked is not None:
+            self._room(self._acked)
+        if not self._batch.rows:
+            self._since = time.monotonic()
+        self._batch.add(rows, t, w, id)
+        self._send_if_due()
 
     def flush(self) -> None:
         """Send all rows that wait, in as few frames as the limits allow. What cannot be sent is dropped,
-        and said."""
+        and said; where frames are acknowledged they are held until they are, and this does not wait."""
         self._check()
-        events, points = self._events, self._points
-        self._events, self._points, self._waiting = [], [], 0
-        if events:
-            self._send_events(events)
-        if points:
-            self._send_points(Points.joined(points))
+        if self._acked is None:
+            for raw, rows in self._batch.frames(
+                self.source, None if self.source is None else self._seq, self.features
+            ):
+                self.send_raw(raw)
+                self._seq += 1
+                self._count(rows)
+            return
+        if self._batch.rows:
+            if self._acked.window.seq is None:
+                self._room(self._acked)
+            self._hold(self._acked)
+        self._acked.pump()
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Do what is due without a row to send: send a batch that is old enough and, where frames are
+        acknowledged, hear acks for up to so many seconds and send again what was lost."""
+        self._check()
+        self._send_if_due()
+        if self._acked is not None:
+            self._acked.pump(seconds)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Send what waits, and return when every row is acknowledged.
+
+        Raises ClientError, with what is not yet safe, after `timeout` seconds (None: the producer's own); the
+        rows stay held, and waiting again goes on. Also for frames that were refused since the last time.
+        """
+        self._check()
+        if self._acked is None:
+            raise ClientError("wait: nothing is acknowledged on PUSH, expected Producer(acked=True)")
+        self.flush()
+        self._until("all", self._acked, self._timeout if timeout is None else timeout)
+        self._acked.complain()
 
     def send_raw(self, frame: bytes) -> None:
-        """Send the bytes of a frame as they are. Raises ClientError where nobody takes it in time."""
+        """Send the bytes of a frame as they are, by PUSH. ClientError where nobody takes it in time."""
         self._check()
+        if self._acked is not None:
+            raise ClientError("send_raw: frames that are acknowledged are numbered, expected send")
         try:
             self._socket.send(frame)
         except zmq.Again:
@@ -127,60 +183,18 @@ class Producer(Client):
             why = f"nobody took a frame {within}; is an engine running there?"
             raise ClientError(f"{self.endpoint}: {why}") from None
 
-    def _numbered(self, make: Any, n: int, **parts: Any) -> None:
-        try:
-            frame = make(
-                **parts,
-                source=self.source,
-                seq=None if self.source is None else self.seq,
-                limits=self._limits,
-            )
-        except ProtocolError as error:
-            raise ClientError(f"send: {error.reason}") from None
-        self.send_raw(frame)
-        self.seq += 1
-        self.rows_sent += n
-
-    def _send_events(self, events: list[dict[str, Any]]) -> None:
-        # A number takes up to 9 bytes and its name; what is too long all the same is halved until it fits.
-        most = max(1, min(len(events), self._limits.rows))
-        for start in range(0, len(events), most):
-            part = events[start : start + most]
-            try:
-                self._numbered(encode_events, len(part), rows=part)
-            except ClientError as error:
-                if len(part) == 1 or not isinstance(error.__context__, ProtocolError):
-                    raise
-                if error.__context__.code not in ("too_large", "limit"):
-                    raise
-                self._send_events(part[: len(part) // 2])
-                self._send_events(part[len(part) // 2 :])
-
-    def _send_points(self, points: Points) -> None:
-        n, d = points.x.shape
-        longest = (
-            max((len(str(name).encode()) + 5 for name in points.id), default=0)
-            if points.id is not None
-            else 0
-        )
-        names = sum(len(name.encode()) + 5 for name in self.features or ())
-        room = self._limits.frame_bytes - names - 512
-        limits = self._limits
-        most = min(limits.rows, limits.cells // max(d, 1), room // (8 * (d + 2) + longest)) if d else 1
-        for start in range(0, n, max(1, most)):
-            part = points.cut(start, start + max(1, most))
-            self._numbered(
-                encode_points, len(part.x), x=part.x, t=part.t, w=part.w, id=part.id, features=self.features
-            )
-
     def close(self) -> None:
-        """Send what waits and close, giving the last frames up to `linger` seconds to leave."""
+        """Send what waits and close, giving the last frames up to `linger` seconds to leave or, where they
+        are acknowledged, to be that: ClientError says what is not safe."""
         if os.getpid() != self._pid or self._socket.closed:
             return
         try:
-            self.flush()
+            if self._acked is None:
+                self.flush()
+            elif self.unsafe.rows or self._acked.window.refused:
+                self.wait(self._linger)
         finally:
-            super().close()
+            self._shut()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -188,11 +202,43 @@ class Producer(Client):
         if kind is None:
             self.close()
         else:
-            Client.close(self)
+            self._shut()
 
+    def _abandon(self) -> None:
+        if self._acked is not None:
+            self._acked.close()
+        super()._abandon()
 
-def _present(row: Event) -> Event:
-    """The row without features that are None."""
-    if isinstance(row, Mapping) and any(value is None for value in row.values()):
-        return {name: value for name, value in row.items() if value is not None}
-    return row
+    def _shut(self) -> None:
+        if self._acked is not None and os.getpid() == self._pid and not self._socket.closed:
+            self._acked.close()
+        super().close()
+
+    def _send_if_due(self) -> None:
+        rows, size, seconds = self._bounds
+        batch = self._batch
+        old = seconds is not None and time.monotonic() >= self._since + seconds
+        if batch.rows >= rows or batch.size >= size or (batch.rows and old):
+            self.flush()
+
+    def _room(self, acked: Acked) -> None:
+        if acked.window.full:
+            self._until("room", acked, self._timeout)
+
+    def _until(self, enough: str, acked: Acked, seconds: float) -> None:
+        try:
+            acked.wait(enough, seconds)
+        except ClientError as error:
+            rows, frames = self.unsafe
+            safe = f"not safe: {rows} rows, {frames} frames on their way"
+            raise ClientError(f"{error}; {'not taken: these rows; ' * (enough == 'room')}{safe}") from None
+
+    def _hold(self, acked: Acked) -> None:
+        """Put all rows that wait into the window: every good one, whatever is raised for others."""
+        for raw, rows in self._batch.frames(self.source, acked.window.seq, self.features):
+            acked.window.add(raw, rows)
+            self._count(rows)
+
+    def _count(self, rows: int) -> None:
+        self.rows_sent += rows
+        self.frames_sent += 1

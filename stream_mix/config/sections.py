@@ -86,6 +86,16 @@ class Ingest(Section):
     """topic prefixes taken from those feeds; "" = all"""
     high_water_mark: Count = 1000
     """frames held per peer before the sender waits (PUSH) or the feed drops (PUB)"""
+    acked: Bind = "tcp://127.0.0.1:5558"
+    """ROUTER socket of producers whose frames are acknowledged when they are durable; "" = off"""
+    credit_frames: Count = 256
+    """frames that one source may have unacknowledged,"""
+    credit_bytes: Count = 16 << 20
+    """and bytes of them,"""
+    credit_bytes_together: Count = 64 << 20
+    """and bytes of all sources that are at work, who share them"""
+    acked_sources: Count = 10_000
+    """sources that may ever be acknowledged; none is forgotten, a further one is refused"""
 
 
 class Publish(Section):
@@ -237,7 +247,10 @@ def check_endpoints(
     ingest: Ingest, publish: Publish, query: Query, metrics: Metrics, security: Security
 ) -> None:
     """Refuse a bind that others can reach unasked, an address bound twice, an engine that feeds itself."""
-    texts = {"ingest.push": ingest.push, "publish.bind": publish.bind, "query.bind": query.bind}
+    texts = {
+        "ingest.push": ingest.push, "ingest.acked": ingest.acked, "publish.bind": publish.bind,
+        "query.bind": query.bind,
+    }  # fmt: skip
     binds: dict[str, Address] = {key: parse_endpoint(text) for key, text in texts.items() if text}
     if metrics.bind:
         texts["metrics.bind"] = metrics.bind
@@ -261,5 +274,5 @@ def check_endpoints(
                 raise rule(
                     f"ingest.subscribe: found {text!r}, which is this engine's {key}, expected another feed"
                 )
-    if not ingest.push and not ingest.subscribe:
-        raise rule("ingest: found push off and no subscribe, expected one source of rows at least")
+    if not (ingest.push or ingest.acked or ingest.subscribe):
+        raise rule("ingest: found push and acked off and no subscribe, expected one source of rows at least")

@@ -19,6 +19,7 @@ name = "demo"
 
 [ingest]
 push = "tcp://127.0.0.1:*"
+acked = ""
 
 [publish]
 bind = "tcp://127.0.0.1:*"

@@ -4,6 +4,7 @@ Begin with `events`, what may happen and what may come of it; then `state`, what
 step itself.
 """
 
+from .done import Done, Refusal
 from .events import (
     Ask,
     Assigned,
@@ -25,6 +26,7 @@ __all__ = [
     "Ask",
     "Assigned",
     "Counters",
+    "Done",
     "Effect",
     "EngineState",
     "Event",
@@ -34,6 +36,7 @@ __all__ = [
     "Mark",
     "Plan",
     "Publish",
+    "Refusal",
     "Refuse",
     "Rejected",
     "Reply",

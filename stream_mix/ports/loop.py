@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import zmq
 
 from ..engine import (
     Ask,
+    Done,
     Effect,
     EngineState,
     Event,
@@ -29,17 +31,11 @@ from ..engine import (
     Tick,
     step,
 )
-from ..protocol import (
-    Code,
-    ErrorReply,
-    Frame,
-    ProtocolError,
-    decode_frame,
-    decode_query,
-    encode_reply,
-)
+from ..protocol import ErrorReply, Frame, ProtocolError, decode_query, encode_reply
+from .acking import Acking
 from .clock import Clock
 from .folding import outputs_of, pack_engine
+from .group import Group
 from .journal import Journal, JournalFrame
 from .publishing import Publisher
 from .sockets import Sockets, from_feed, received
@@ -76,27 +72,6 @@ class Tally:
         self.rejected[code] = self.rejected.get(code, 0) + 1
 
 
-@dataclass(slots=True)
-class _Group:
-    """Frames of one drain, with their bytes and, for those that were none, why."""
-
-    frames: list[Frame] = field(default_factory=list)
-    raws: list[bytes] = field(default_factory=list)
-    letters: list[tuple[str | None, Code, str, bytes]] = field(default_factory=list)
-    size: int = 0
-    full: bool = False
-
-    def take(self, raw: bytes, multipart: bool, limits: object) -> None:
-        self.size += len(raw)
-        try:
-            if multipart:
-                raise ProtocolError("multipart", "message: expected one part, got several")
-            self.frames.append(decode_frame(raw, limits))  # type: ignore[arg-type]  # Limits
-            self.raws.append(raw)
-        except ProtocolError as error:
-            self.letters.append((None, error.code, error.reason, raw))
-
-
 class Loop:
     """Owns the sockets and the journal, from one thread; `state` is the engine as of the last group."""
 
@@ -109,13 +84,19 @@ class Loop:
         clock: Clock,
         watch: Callable[[Loop], None] = lambda loop: None,
         checkpoint: int | None = None,
+        done: dict[str, Done] | None = None,
     ) -> None:
-        """Begin at `state`, to which the checkpoint at offset `checkpoint` (None: the start) led."""
+        """Begin at `state`, to which the checkpoint at offset `checkpoint` (None: the start) led; `done` is
+        how far the acknowledged sources are."""
         self.settings, self.state, self.journal, self.clock = settings, state, journal, clock
         self.tally = Tally()
         self._sockets = sockets
         self._limits = settings.limits.limits()
         self._watch = watch
+        self.acking: Acking | None = None
+        if sockets.acked is not None:
+            durability = settings.journal.durability if journal else "off"
+            self.acking = Acking(sockets.acked, settings.ingest, self._limits, durability, done or {})
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self._ticked = self._greeted = -1e9
@@ -156,6 +137,8 @@ class Loop:
         now = self.clock.now()
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
+            if self.acking is not None:
+                self.acking.tick(now)
             self._publisher.tell(self._step(Tick(now, self.clock.t())))
             if self._publisher.newcomers and now >= self._greeted + GREET_SECONDS:
                 self._greeted = now
@@ -165,7 +148,8 @@ class Loop:
 
     def _finish(self) -> None:
         until = self.clock.now() + LAST_SECONDS
-        for socket in self._sockets.ingest:
+        # What is not acknowledged is its producer's to send again: it is not waited for.
+        for socket in (socket for socket in self._ingest if socket is not self._sockets.acked):
             self._full = True
             while self._full and self.clock.now() < until:
                 self._take([socket])
@@ -182,37 +166,53 @@ class Loop:
 
     def _take(self, sockets: list[zmq.Socket[bytes]]) -> None:
         """One group: drained, folded, journalled, published."""
-        group = _Group()
+        group = Group()
         until = self.clock.now() + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
             self._drain(socket, group, until)
         self._full = group.full
-        if not group.frames and not group.letters:
-            return
+        effects: list[Effect] = []
+        done: dict[str, Done] = {}
+        if group.frames or group.letters:
+            effects = self._learned(group)
+            done = self.acking.settled(group) if self.acking else done
+            if self.journal is not None:
+                self._keep(self.journal, group, effects, done)
+        # Only what is durable is acknowledged, and said.
+        if self.acking is not None:
+            self.acking.answer(group, done)
+        self._publisher.tell(effects)
+
+    def _learned(self, group: Group) -> list[Effect]:
+        """Folds a group and counts it."""
         before = self.state.counters.frames_refused
         effects = self._folded(group)
         uncounted = before + len(group.letters) - self.state.counters.frames_refused
         if uncounted:
             self._step(Rejected(uncounted))
-        if self.journal is not None:
-            self._keep(self.journal, group, effects)
-        for _, code, _, _ in group.letters:
-            self.tally.reject(code)
+        for letter in group.letters:
+            self.tally.reject(letter.code)
         self.tally.groups += 1
-        self._publisher.tell(effects)
+        return effects
 
-    def _drain(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
-        receive = from_feed if socket is self._sockets.feed else received
+    def _drain(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
+        acked = socket is self._sockets.acked
+        take = self.acking.take if self.acking and acked else partial(self._one, socket)
         frames, size = self._most
-        now, limits = self.clock.now, self._limits
-        while len(group.raws) + len(group.letters) < frames and group.size < size and now() < until:
-            message = receive(socket)
-            if message is None:
+        now = self.clock.now
+        while group.looked < frames and group.size < size and now() < until:
+            if not take(group):
                 return
-            group.take(*message, limits)
         group.full = True
 
-    def _folded(self, group: _Group) -> list[Effect]:
+    def _one(self, socket: zmq.Socket[bytes], group: Group) -> bool:
+        """Reads one message, if there is one, of a socket that acknowledges nothing."""
+        message = from_feed(socket) if socket is self._sockets.feed else received(socket)
+        if message is not None:
+            group.take(*message, self._limits)
+        return message is not None
+
+    def _folded(self, group: Group) -> list[Effect]:
         """The group's effects; frames that the fold refuses move to its dead letters."""
         if not group.frames:
             return []
@@ -220,14 +220,9 @@ class Loop:
             effects = self._step(Frames(tuple(group.frames)))
         except (ArithmeticError, ValueError):
             effects = self._one_by_one(group.frames)
-        refused = [effect for effect in effects if isinstance(effect, Refuse)]
+        refused = {e.index: (e.code, e.reason) for e in effects if isinstance(e, Refuse)}
         if refused:
-            for effect in refused:
-                source = group.frames[effect.index].source
-                group.letters.append((source, effect.code, effect.reason, group.raws[effect.index]))
-            gone = {effect.index for effect in refused}
-            group.frames = [frame for i, frame in enumerate(group.frames) if i not in gone]
-            group.raws = [raw for i, raw in enumerate(group.raws) if i not in gone]
+            group.refuse(refused)
         return effects
 
     def _one_by_one(self, frames: list[Frame]) -> list[Effect]:
@@ -244,9 +239,9 @@ class Loop:
             effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
         return effects
 
-    def _keep(self, journal: Journal, group: _Group, effects: list[Effect]) -> None:
-        """Makes a group durable: frames, what was said of them, dead letters, and a checkpoint when one is
-        due."""
+    def _keep(self, journal: Journal, group: Group, effects: list[Effect], done: dict[str, Done]) -> None:
+        """Makes a group durable: frames, what was said of them, dead letters, how far their sources are, and
+        a checkpoint when one is due."""
         received = self.clock.t()
         first, offset = journal.next_id, journal.next_offset
         records = []
@@ -260,8 +255,10 @@ class Loop:
         journal.append(records)
         if self.settings.journal.record_outputs:
             journal.outputs(outputs_of(effects, first))
-        for source, code, reason, raw in group.letters:
-            journal.dead_letter(received, source, code, reason, raw)
+        for letter in group.letters:
+            journal.dead_letter(received, letter.source, letter.code, letter.reason, letter.raw)
+        if done:
+            journal.sources(done)
         if self.state.offset - self._checkpoint >= self.settings.journal.checkpoint_every_rows:
             self._keep_checkpoint(journal)
         journal.commit()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ..engine import Ask, Counters, EngineState, Reply, new, step
+from ..engine import Ask, Counters, Done, EngineState, Reply, new, step
 from ..mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED
 from ..protocol import Health, Query
 from .clock import Clock
@@ -61,8 +61,9 @@ class Service:
             _keep_settings(self.journal, settings)
         found = self.recovered
         self.loop = Loop(
-            settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint
-        )
+            settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint,
+            _done(self.journal),
+        )  # fmt: skip
 
     @property
     def state(self) -> EngineState:
@@ -149,6 +150,14 @@ def _journal(settings: Settings) -> Journal:
         keep_dead_letters=journal.dead_letters,
         meta={"settings": settings.text(), "stream_mix": settings.engine.name},
     )
+
+
+def _done(journal: Journal | None) -> dict[str, Done]:
+    """How far the sources are whose frames are acknowledged; without a journal nobody remembers."""
+    if journal is None:
+        return {}
+    with JournalReader.open(journal.path) as reader:
+        return reader.sources()
 
 
 def _keep_settings(journal: Journal, settings: Settings) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import zmq
 
@@ -16,9 +16,17 @@ SLACK = 2
 a little too long gets a reason, a flood does not get memory."""
 SUBSCRIPTION_BYTES = 1024
 """Longest subscription: ZeroMQ keeps about 50 bytes for each byte of it, and a topic has 75 at most."""
+ACKED_QUEUE = 64
+"""Frames of one producer that ZeroMQ holds for the loop."""
+RECEIPTS = 256
+"""Acks and nacks held for a producer that does not read them; the next ack says all"""
 LAST_WORDS_MS = 500
 """How long a clean stop waits for subscribers to take what was published last."""
 OLDEST = (4, 3, 5)
+
+
+May: TypeAlias = Callable[[str], None]
+"""Raises ProtocolError for a source that a peer may not speak for."""
 
 
 class SocketError(ValueError):
@@ -32,6 +40,7 @@ class Sockets:
     context: zmq.Context[zmq.Socket[bytes]]
     push: zmq.Socket[bytes] | None = None
     feed: zmq.Socket[bytes] | None = None
+    acked: zmq.Socket[bytes] | None = None
     publish: zmq.Socket[bytes] | None = None
     query: zmq.Socket[bytes] | None = None
     endpoints: dict[str, str] = field(default_factory=dict)
@@ -39,15 +48,16 @@ class Sockets:
     @property
     def ingest(self) -> list[zmq.Socket[bytes]]:
         """The sockets that rows come from."""
-        return [socket for socket in (self.push, self.feed) if socket is not None]
+        return [socket for socket in (self.push, self.acked, self.feed) if socket is not None]
 
     def close(self) -> None:
-        """Close them all; what was published last gets a moment to leave."""
-        for socket in (*self.ingest, self.query):
+        """Close them all; what was published and acknowledged last gets a moment to leave."""
+        for socket in (self.push, self.feed, self.query):
             if socket is not None:
                 socket.close(linger=0)
-        if self.publish is not None:
-            self.publish.close(linger=LAST_WORDS_MS)
+        for socket in (self.publish, self.acked):
+            if socket is not None:
+                socket.close(linger=LAST_WORDS_MS)
         self.context.term()
 
 
@@ -72,6 +82,13 @@ def _open(sockets: Sockets, settings: Settings) -> None:
         sockets.push = _socket(sockets, zmq.PULL, longest)
         sockets.push.set(zmq.RCVHWM, ingest.high_water_mark)
         sockets.endpoints["push"] = _bind(sockets.push, ingest.push, "ingest.push")
+    if ingest.acked:
+        sockets.acked = _socket(sockets, zmq.ROUTER, longest)
+        sockets.acked.set(zmq.ROUTER_MANDATORY, 1)
+        # What a producer may have unacknowledged is bounded by credit; ZeroMQ holds a part of it for us.
+        sockets.acked.set(zmq.RCVHWM, min(ACKED_QUEUE, ingest.credit_frames))
+        sockets.acked.set(zmq.SNDHWM, RECEIPTS)
+        sockets.endpoints["acked"] = _bind(sockets.acked, ingest.acked, "ingest.acked")
     if ingest.subscribe:
         sockets.feed = _socket(sockets, zmq.SUB, longest)
         sockets.feed.set(zmq.RCVHWM, ingest.high_water_mark)
@@ -155,6 +172,17 @@ def from_feed(socket: zmq.Socket[bytes]) -> tuple[bytes, bool] | None:
         return None
     rest = list(_rest(socket)) if socket.get(zmq.RCVMORE) else []
     return (rest[0] if rest else first), len(rest) > 1
+
+
+def from_peer(socket: zmq.Socket[bytes]) -> tuple[bytes, bytes, bool, May | None] | None:
+    """The next message of a ROUTER socket: who sent it, its one part, whether it has more than that, and what
+    its sender may speak for: anything."""
+    try:
+        identity = socket.recv(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    rest = list(_rest(socket)) if socket.get(zmq.RCVMORE) else [b""]
+    return identity, rest[0], len(rest) > 1, None
 
 
 def _rest(socket: zmq.Socket[bytes]) -> Iterator[bytes]:

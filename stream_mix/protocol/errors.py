@@ -19,6 +19,9 @@ Code = Literal[
     "limit",  # more than the limits allow
     "crc",  # the checksum does not match
     "value",  # the right type, but not an allowed value
+    "gap",  # a seq that leaves out frames of its source: only where frames are acknowledged
+    "credit",  # more frames or bytes than a producer may have unacknowledged
+    "source",  # a source that this producer may not speak for
 ]
 
 CODES: tuple[Code, ...] = get_args(Code)

@@ -19,6 +19,7 @@ RowId = str | int | None
 """What a producer calls a row; None only for a row of an `events` frame that has none while others do."""
 
 QueryKind = Literal["snapshot", "predict", "score", "health"]
+Durability = Literal["fsync", "os", "off"]
 ChangeKind = Literal["born", "split", "merged", "died", "drift", "rebased"]
 CHANGES: frozenset[str] = frozenset(("born", "split", "merged", "died", "drift", "rebased"))
 
@@ -195,24 +196,51 @@ class ErrorReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Hello:
+    """A producer asks how far its source is, and for credit; it is answered by an `Ack`.
+
+    - `session`: a number that the producer drew when it began: one that says it holds the source alone until
+      another session asks; None asks without holding.
+    - `probe`: comes back in the answer, so that it can be told from any other ack.
+    """
+
+    source: str
+    session: int | None = None
+    probe: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
-    """All frames of `source` up to `seq` are durable; `credit` more frames of `credit_bytes` may be sent."""
+    """All frames of `source` up to `seq` are done: durable, or refused; -1 where none is.
+
+    The producer may have `credit` frames of `credit_bytes` together beyond that one without an ack.
+    """
 
     source: str
     seq: int
     credit: int
     credit_bytes: int
-    durability: Literal["fsync", "os", "off"]
+    durability: Durability
+    probe: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """Frame `seq` is refused, and why."""
+    """Frame `seq` is not learned, and why; -1 where the message did not say which frame it is.
+
+    - `expected`: the frame was not taken at all, and the engine waits for this one; None: it is refused for
+      good, counts as done, and the next ack covers it (with the code `source`: nothing of the source is taken
+      from this producer).
+    - `source`: None where the message did not say.
+    """
 
     seq: int
     code: Code
     reason: str
+    source: str | None = None
+    expected: int | None = None
 
 
 Published = Assignment | Snapshot | Change | Heartbeat
+Receipt = Ack | Nack
 Reply = Snapshot | Prediction | Scores | Health | ErrorReply

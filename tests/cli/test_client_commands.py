@@ -18,8 +18,8 @@ from tests.workers.serving import rows, serving, settings, until
 
 
 def test_default_endpoints_are_those_of_the_client() -> None:
-    ours = (options.PUSH, options.PUBLISH, options.QUERY)
-    assert ours == (client.PUSH, client.PUBLISH, client.QUERY)
+    ours = (options.PUSH, options.ACKED, options.PUBLISH, options.QUERY)
+    assert ours == (client.PUSH, client.ACKED, client.PUBLISH, client.QUERY)
 
 
 def test_send_query_and_replay(tmp_path: Path) -> None:
@@ -196,6 +196,7 @@ def test_info_as_json_has_versions_and_defaults() -> None:
     found = told("info")
     assert found["families"] == ["diag", "full", "kmeans", "spherical", "tied"]
     assert found["defaults"]["ingest"]["push"] == options.PUSH
+    assert found["defaults"]["ingest"]["acked"] == options.ACKED
     assert found["packages"]["numpy"]
     words = call("info").stdout
     assert "libzmq" in words

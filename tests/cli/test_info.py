@@ -21,7 +21,8 @@ START = """
 from stream_mix.config import Settings
 from stream_mix.ports.service import Service
 off = {"bind": ""}
-with Service(Settings(ingest={"push": "tcp://127.0.0.1:*"}, publish=off, query=off, metrics=off)) as service:
+rows = {"push": "tcp://127.0.0.1:*", "acked": ""}
+with Service(Settings(ingest=rows, publish=off, query=off, metrics=off)) as service:
     print(service.lines()[1])
 """
 

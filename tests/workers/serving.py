@@ -37,7 +37,7 @@ def settings(**sections: Mapping[str, Any]) -> Settings:
     """Settings of a small engine on ports that the system chooses; no journal and no metrics unless asked
     for."""
     some: dict[str, Any] = {
-        "ingest": {"push": LOCAL},
+        "ingest": {"push": LOCAL, "acked": ""},
         "publish": {"bind": LOCAL, "heartbeat_seconds": 0.05, "snapshot_every_seconds": 0.2},
         "query": {"bind": LOCAL},
         "metrics": {"bind": ""},
@@ -108,7 +108,7 @@ class Process:
             if not line:
                 raise RuntimeError(f"the engine did not start: {self.popen.communicate()[1]}")
             self.lines.append(line.strip())
-        self.endpoints = dict(re.findall(r"(push|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
+        self.endpoints = dict(re.findall(r"(push|acked|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
 
     @property
     def resumed(self) -> int:

@@ -97,7 +97,8 @@ def test_what_it_cannot_do_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     with Process(settings(), tmp_path) as first:
         taken = first.endpoints["push"]
         (tmp_path / "b.toml").write_text(
-            f'[ingest]\npush = "{taken}"\n[publish]\nbind = ""\n[query]\nbind = ""\n[metrics]\nbind = ""\n'
+            f'[ingest]\npush = "{taken}"\nacked = ""\n'
+            '[publish]\nbind = ""\n[query]\nbind = ""\n[metrics]\nbind = ""\n'
         )
         again = engine("b.toml", folder=tmp_path)
     assert (again.returncode, again.stdout) == (2, "")

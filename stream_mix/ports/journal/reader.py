@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
 
+from stream_mix.engine import Done
 from stream_mix.ports.journal.read import (
     End,
     check_header,
@@ -40,6 +41,7 @@ from stream_mix.ports.journal.schema import (
     explain,
     real_path,
 )
+from stream_mix.ports.journal.sources import read_sources
 from stream_mix.ports.journal.verify import verify
 
 _CLOCKS: Final = ("received", "event")
@@ -160,6 +162,10 @@ class JournalReader:
             to_dead_letter(row, self.path)
             for row in every(self._db, self.path, f"SELECT {_LETTER} FROM dead_letter ORDER BY id")
         ]
+
+    def sources(self) -> dict[str, Done]:
+        """How far the sources are whose frames are acknowledged."""
+        return read_sources(self._db, self.path)
 
     @property
     def meta(self) -> dict[str, str]:

@@ -51,6 +51,7 @@ def _walk(reader: JournalReader, counts: dict[str, int], progress: Callable[[int
         counts["outputs"] += 1
     counts["dead_letters"] = len(reader.dead_letters())
     dict(reader.meta)
+    reader.sources()
     if progress is not None:
         progress(counts["rows"], counts["rows"])
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from stream_mix.engine import Done
 from stream_mix.ports.journal.lock import WriterLock
 from stream_mix.ports.journal.read import read_end
 from stream_mix.ports.journal.records import JournalError, JournalFrame, Output
@@ -32,6 +33,7 @@ from stream_mix.ports.journal.schema import (
     real_path,
     record_crc,
 )
+from stream_mix.ports.journal.sources import PUT_SOURCE, SOURCES, source_row
 
 DEAD_LETTER_BYTES: Final = 4096
 _BUFFER_FRAMES: Final = 512
@@ -145,15 +147,10 @@ class Journal:
         rows = []
         for id, output in enumerate(outputs, self._next_output):
             n = len(output.log_density)
-            if (
-                output.labels.dtype not in _LABELS
-                or output.log_density.dtype != _DENSITY
-                or len(output.labels) != n
-            ):
-                raise JournalError(
-                    self.path,
-                    f"output of frame {output.frame}: expected {n} int32 or int64 labels, float32 densities",
-                )
+            kinds = output.labels.dtype in _LABELS and output.log_density.dtype == _DENSITY
+            if not kinds or len(output.labels) != n:
+                why = f"output of frame {output.frame}: expected {n} int32 or int64 labels, float32 densities"
+                raise JournalError(self.path, why)
             labels, density = output.labels.tobytes(), output.log_density.tobytes()
             head = (id, int(output.frame), output.model, int(output.generation))
             rows.append((*head, output_crc(*head, labels, density), labels, density))
@@ -175,6 +172,10 @@ class Journal:
         self._write_many(_INSERT_LETTER, [(*head, record_crc(*head, clipped), clipped)])
         self._next_letter += 1
         self._pruned = False
+
+    def sources(self, done: Mapping[str, Done]) -> None:
+        """Say how far these sources are, with the next commit; what is known of others stays."""
+        self._write_many(PUT_SOURCE, [source_row(name, mark) for name, mark in done.items()])
 
     def set_meta(self, key: str, value: str) -> None:
         """Set one entry of the journal's description, with the next commit."""
@@ -276,6 +277,7 @@ def _open_db(path: str, durability: str, meta: dict[str, str]) -> sqlite3.Connec
         db.execute("PRAGMA cache_size=-16384")
         if fresh:
             _create(db, meta)
+        db.execute(SOURCES)
         read_end(db, path)
     except sqlite3.Error as error:
         db.close()

@@ -1,0 +1,128 @@
+"""The way of a producer's frames to an engine that acknowledges them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import NamedTuple
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from ..protocol import Nack, ProtocolError, decode_receipt
+from .base import ClientError
+from .window import Window
+
+RECONNECT_MS, SLOWEST_RECONNECT_MS = 50, 500
+HEARTBEAT_MS, SILENCE_MS = 2_000, 6_000
+RECEIPT_BYTES = 1 << 16
+BLOCKED_SECONDS = 0.02
+"""Time until a message that the socket does not take is tried again."""
+
+
+class Unsafe(NamedTuple):
+    """Rows that are not acknowledged, and frames on their way; rows of a batch are in no frame yet."""
+
+    rows: int
+    frames: int
+
+
+class Acked:
+    """A DEALER socket with a window; used from one thread, and only while one of its methods runs.
+
+    The engine is spoken to when the program calls: `pump` sends what is due, hears what was said, and sends
+    again what was lost.
+    """
+
+    def __init__(
+        self, socket: zmq.Socket[bytes], endpoint: str, source: str | None, start_seq: int | None
+    ) -> None:
+        if not source:
+            raise ClientError("source: needed by a producer whose frames are acknowledged")
+        self.window = Window(source, secrets.randbits(62), start_seq)
+        self._endpoint = endpoint
+        self._socket = socket
+        self._told = 0
+        socket.set(zmq.IMMEDIATE, 1)
+        socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.set(zmq.RECONNECT_IVL_MAX, SLOWEST_RECONNECT_MS)
+        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, SILENCE_MS)
+        socket.set(zmq.MAXMSGSIZE, RECEIPT_BYTES)
+        self._monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._monitor.set(zmq.RCVHWM, 0)
+        self._poller = zmq.Poller()
+        self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def pump(self, seconds: float = 0.0) -> None:
+        """Send what is due and hear what was said, waiting up to so many seconds for the first of it."""
+        heard = self._listen()
+        now = time.monotonic()
+        blocked = self._speak(now)
+        wait = 0.0 if heard else min(seconds, self.window.wake(now), BLOCKED_SECONDS if blocked else seconds)
+        if wait > 0 and self._poller.poll(max(1, round(wait * 1000))):
+            self._listen()
+            self._speak(time.monotonic())
+
+    def wait(self, enough: str, seconds: float) -> None:
+        """Pump until there is room (`enough` "room") or nothing is held ("all"). Raises ClientError when the
+        time is over."""
+        until = time.monotonic() + seconds
+        self.pump()
+        while self.window.full if enough == "room" else self.window.frames:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise ClientError(f"{self._endpoint}: {self._why(seconds)}")
+            self.pump(left)
+
+    def complain(self) -> None:
+        """Raise ClientError for frames that were refused since the last time."""
+        window = self.window
+        new, self._told = window.refused_frames - self._told, window.refused_frames
+        if new:
+            last: Nack = window.refused[-1]
+            what = f"{new} frame{'s' * (new != 1)} refused, the last: {last.reason}"
+            raise ClientError(f"{self._endpoint}: {what}")
+
+    def close(self) -> None:
+        """Let go of the monitor."""
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+
+    def _why(self, seconds: float) -> str:
+        if self.window.seq is None:
+            return f"no engine answered within {seconds:g} s; does one acknowledge there?"
+        return f"no acknowledgement within {seconds:g} s"
+
+    def _listen(self) -> bool:
+        """Hear what was said; whether there was anything."""
+        heard = False
+        while self._monitor.poll(0):
+            recv_monitor_message(self._monitor)
+            self.window.connected()
+            heard = True
+        while True:
+            try:
+                data = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return heard
+            heard = True
+            try:
+                receipt = decode_receipt(data)
+            except ProtocolError as error:
+                raise ClientError(f"{self._endpoint}: not an engine's answer: {error.reason}") from None
+            try:
+                self.window.heard(receipt, time.monotonic())
+            except ClientError as error:
+                raise ClientError(f"{self._endpoint}: {error}") from None
+
+    def _speak(self, now: float) -> bool:
+        """Send what is due; whether the socket takes no more."""
+        while (message := self.window.due(now)) is not None:
+            try:
+                self._socket.send(message, zmq.NOBLOCK)
+            except zmq.Again:
+                return True
+            self.window.went(now)
+        return False
