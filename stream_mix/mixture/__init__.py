@@ -5,6 +5,7 @@ steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how 
 a clustering is, say `validity`, `overlap` and `agreement`.
 """
 
+from .adaptive import Adaptive, Choice
 from .basis import Basis
 from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
@@ -23,8 +24,10 @@ from .validity import Validity, measured, stability
 __all__ = [
     "FAMILIES",
     "MAXIMUM_LIKELIHOOD",
+    "Adaptive",
     "Basis",
     "Change",
+    "Choice",
     "Family",
     "Forever",
     "HalfLife",

@@ -15,10 +15,10 @@ from . import batches
 from .arrays import Array, Ints
 from .basis import Basis, least_scale
 from .em import centred, e_step, moments_with_holes, sums_of
+from .following import followed
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .lateness import on_time
-from .memory import total
 from .model import Model, Posterior, counted, data_log_density, posterior, said
 from .moments import Moments
 from .rows import LARGEST, Rows
@@ -222,21 +222,23 @@ def _step(
     """
     model = _with_origins(model, rows)
     now = rows.newest(model.t)
-    basis, store, spec = model.basis, model.store, model.spec
-    z = basis.forward(rows.x)
+    z = model.basis.forward(rows.x)
     weights = counted(model, rows, now)
     batch, log_density, told = _batch(model, z, weights, tell)
     evidence, gained = _evidence(model, rows, z, log_density)
+    store, choice, drift = followed(model, rows, z, weights, batch, now)
+    drifts = (Change("drift", -1, (), offset + len(rows)),) if drift else ()
     model = replace(
         model,
-        store=spec.memory.fold(store, batch, model.t, now),
+        store=store,
+        choice=choice,
         generation=model.generation + 1,
         learned=offset + len(rows),
         t=now,
         evidence=evidence,
     )
     model, changes = _in_reach(model)
-    return model, Learned(len(rows), 1, gained, changes), told
+    return model, Learned(len(rows), 1, gained, drifts + changes), told
 
 
 def _in_reach(model: Model) -> tuple[Model, tuple[Change, ...]]:
@@ -272,7 +274,7 @@ def _with_origins(model: Model, rows: Rows) -> Model:
 def _better_basis(model: Model) -> Basis | None:
     """A basis about the data as remembered now, where the present one is far off; None where it still
     serves."""
-    moments, old = total(model.store), model.basis
+    moments, old = model.moments, model.basis
     heavy = moments.seen >= _LIGHT * moments.seen.mean(axis=0)
     part = np.where(heavy, moments.seen, 0.0)
     seen = part.sum(axis=0)

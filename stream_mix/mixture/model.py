@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .adaptive import Adaptive, Choice, seen_as
 from .arrays import Array, Ints
 from .basis import Basis
 from .em import e_step, outlier
@@ -40,6 +41,8 @@ class Model:
         evidence: discounted sums over learned rows of (log density before learning, weight), for the running
             log-likelihood.
         late: rows that were left out because they came too late (`Spec.lateness`).
+        choice: which record of an adaptive memory is in use; None before the first start, and for other
+            memories.
 
     >>> from stream_mix.mixture import Rows, learn
     >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
@@ -60,6 +63,7 @@ class Model:
     t: float = math.nan
     evidence: tuple[float, float] = (0.0, 0.0)
     late: int = 0
+    choice: Choice | None = None
 
     @classmethod
     def new(cls, spec: Spec, d: int) -> Model:
@@ -85,6 +89,7 @@ class Model:
             t=t,
             evidence=evidence,
             late=self.late,
+            choice=self.choice,
         )
         return made
 
@@ -105,8 +110,11 @@ class Model:
 
     @cached_property
     def moments(self) -> Moments:
-        """All that the memory holds, as one record."""
-        return total(self.store)
+        """All that the memory holds, as one record; of several side by side, the one in use."""
+        if self.choice is None:
+            return total(self.store)
+        assert isinstance(self.spec.memory, Adaptive)
+        return seen_as(self.spec.memory, self.store, self.choice.chosen)
 
     @property
     def basis(self) -> Basis:

@@ -8,11 +8,12 @@ from functools import reduce
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .arrays import Array, Bools, Ints
 from .basis import Basis, without_giants
 from .em import batch_moments
 from .families import Parameters
-from .memory import Store
+from .memory import Memory, Store
 from .model import Model, counted
 from .moments import Moments, lineage_of
 from .priors import Prior
@@ -54,7 +55,8 @@ def started(model: Model, learned: int) -> Model:
     settled = learned >= due
     return replace(
         model,
-        store=_replayed(model, rows, z, found, basis),
+        store=_remembered(model, rows, z, found, basis),
+        choice=Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None,
         reservoir=() if settled else (rows,),
         next_start=0 if settled else min(2 * learned, due),
         generation=model.generation + 1,
@@ -66,6 +68,18 @@ def started(model: Model, learned: int) -> Model:
 def _distinct(z: Array) -> int:
     """How many different rows there are among z (n, d)."""
     return len(np.unique(np.nan_to_num(z), axis=0))
+
+
+def _remembered(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
+    """The reservoir's rows in the memory, or in each of those side by side."""
+    if not isinstance(model.spec.memory, Adaptive):
+        return _replayed(model, rows, z, found, basis)
+    known: dict[Memory, Store] = {}
+    for memory in model.spec.memory.memories:
+        if memory not in known:
+            alone = replace(model, spec=replace(model.spec, memory=memory))
+            known[memory] = _replayed(alone, rows, z, found, basis)
+    return tuple(known[memory][0] for memory in model.spec.memory.memories)
 
 
 def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:

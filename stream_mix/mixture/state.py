@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .basis import Basis
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .model import Model
@@ -22,7 +23,10 @@ Tree: TypeAlias = Any
 """str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
 alias that mypy and msgpack share.)"""
 
-_MEMORIES: Mapping[str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window]] = {
+_MEMORIES: Mapping[
+    str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window] | type[Adaptive]
+] = {
+    "adaptive": Adaptive,
     "forever": Forever,
     "half_life": HalfLife,
     "time_half_life": TimeHalfLife,
@@ -49,6 +53,7 @@ def to_state(model: Model) -> dict[str, Tree]:
         "t": float(model.t),
         "evidence": [float(value) for value in model.evidence],
         **late,
+        **({} if model.choice is None else {"choice": _choice_to_state(model.choice)}),
     }
 
 
@@ -69,6 +74,7 @@ def from_state(state: Mapping[str, Tree]) -> Model:
         t=state["t"],
         evidence=(state["evidence"][0], state["evidence"][1]),
         late=state.get("late", 0),
+        choice=_choice_from_state(state["choice"]) if "choice" in state else None,
     )
 
 
@@ -88,7 +94,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         "n_components": spec.n_components,
         "family": spec.family,
         "assignment": spec.assignment,
-        "memory": {"kind": name, **asdict(spec.memory)},  # type: ignore[call-overload]  # Memory is a protocol; all of its values are dataclasses
+        "memory": {"kind": name, **_plain(spec.memory)},
         "prior": asdict(spec.prior),
         "batch_size": spec.batch_size,
         "random_state": spec.random_state,
@@ -101,7 +107,8 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
 def spec_from_state(state: Mapping[str, Tree]) -> Spec:
     """The specification that `spec_to_state` was given."""
     values = dict(state["memory"])
-    memory: Memory = _MEMORIES[values.pop("kind")](**values)
+    kind = _MEMORIES[values.pop("kind")]
+    memory: Memory = kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
     return Spec(
         memory=memory,
@@ -110,6 +117,20 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         lateness=state.get("lateness"),
         **rest,
     )
+
+
+def _plain(memory: Memory) -> dict[str, Tree]:
+    """The fields of a memory, as plain values."""
+    values: dict[str, Tree] = asdict(memory)  # type: ignore[call-overload]  # Memory is a protocol; all of its values are dataclasses
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _choice_to_state(choice: Choice) -> dict[str, Tree]:
+    return {"chosen": choice.chosen, "evidence": list(choice.evidence), "drifted": choice.drifted}
+
+
+def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
+    return Choice(state["chosen"], tuple(state["evidence"]), state["drifted"])
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

@@ -1,0 +1,62 @@
+"""What a batch does to the memory: one fold, or, where the memory finds its half-life by itself
+(`adaptive`), one for each of its records, which foretell the batch before they learn it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .adaptive import TILE, Adaptive, Choice, decided, judged_anew, levelled, seen_as
+from .arrays import Array
+from .em import batch_moments, e_step
+from .families import Parameters
+from .folders import answer
+from .memory import Store
+from .model import Model, data_log_density
+from .moments import Moments
+from .rows import Rows
+
+
+def followed(
+    model: Model, rows: Rows, z: Array, w: Array | None, batch: Moments, now: float
+) -> tuple[Store, Choice | None, bool]:
+    """The store and the choice after a batch of rows, z (n, d) in the basis, with weights w (n,) and these
+    moments; and whether a drift was found.
+
+    Nothing is chosen before the start is settled: until then each start throws away what stands in the way.
+    """
+    memory, choice = model.spec.memory, model.choice
+    if not isinstance(memory, Adaptive) or choice is None:
+        return memory.fold(model.store, batch, model.t, now), choice, False
+    batches = [batch] * len(model.store)
+    if memory.extra and choice.chosen >= memory.extra:
+        batches[0] = _own(model, z, w)
+    if not model.next_start and len(model.store) > 1:
+        choice = judged_anew(choice, _foretold(model, memory, rows, z), rows.w[:TILE])
+    store = memory.fold_each(model.store, tuple(batches), model.t, now)
+    return decided(memory, store, choice)
+
+
+def _own(model: Model, z: Array, w: Array | None) -> Moments:
+    """The moments of a batch as the record of clusters on the move finds them."""
+    seen = levelled(model.store[0])
+    parameters = _parameters(model, seen)
+    return batch_moments(parameters, z, w, seen.basis, seen.lineage, model.known, model.spec.hard)[0]
+
+
+def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> Array:
+    """Log densities (records, n) of the first rows of a batch, as each record foretells them."""
+    x, z = rows.x[:TILE], z[:TILE]
+    told = []
+    for record in range(len(model.store)):
+        seen = seen_as(memory, model.store, record)
+        found = answer(model.spec, seen, x, "log_density")
+        if found is None:
+            found = data_log_density(seen.basis, z, e_step(_parameters(model, seen), z).log_density)
+        told.append(found)
+    return np.array(told)
+
+
+def _parameters(model: Model, moments: Moments) -> Parameters:
+    return replace(model, store=(moments,), choice=None).parameters
