@@ -183,8 +183,8 @@ class Model(Section):
     """number of components"""
     assignment: Literal["soft", "hard"] | None = None
     """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
-    half_life: Positive | None = None
-    """memory: rows after which a row counts half"""
+    half_life: Positive | Literal["auto"] | None = None
+    """memory: rows after which a row counts half; "auto": the one of several that foretells the stream best"""
     time_half_life: Seconds | None = None
     """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
     window: Count | None = None
@@ -210,7 +210,9 @@ class Model(Section):
         from stream_mix import mixture
 
         memory: Any = mixture.Forever()
-        if self.half_life is not None:
+        if self.half_life == "auto":
+            memory = mixture.Adaptive.suited(self.n_components, self.batch_size)
+        elif self.half_life is not None:
             memory = mixture.HalfLife(self.half_life)
         elif self.time_half_life is not None:
             memory = mixture.TimeHalfLife(self.time_half_life)

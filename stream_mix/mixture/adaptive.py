@@ -42,6 +42,12 @@ TILE = 32
 _FIRST, _RATIO, _STEPS = 16.0, 4.0, 4
 """The shortest half-life, in rows a component; that of the next, in half-lives; how many there are."""
 
+NO_AUTO_TIME = (
+    "time_half_life is 'auto', expected a number of seconds > 0; a half-life of rows can be: half_life='auto'"
+)
+"""What those are told who ask for a half-life of event time to be found: nothing says beforehand how dense
+events lie in time, and so which seconds to try."""
+
 
 @dataclass(frozen=True)
 class Adaptive:
@@ -174,8 +180,8 @@ def levelled(moments: Moments) -> Moments:
 
 
 def judged_anew(choice: Choice, foretold: Array, w: Array) -> Choice:
-    """The choice after each record has foretold rows of weights w (n,) with log densities `foretold` (records,
-    n); which record is in use stays."""
+    """The choice after each record has foretold rows of weights w (n,) with log densities `foretold`
+    (records, n); which record is in use stays."""
     gained = np.nan_to_num((foretold - foretold[choice.chosen]) * w, nan=0.0)
     sums = np.maximum(np.array(choice.evidence) + np.clip(gained, -LOSS, GAIN).sum(axis=1), 0.0)
     return replace(choice, evidence=tuple(sums.tolist()))

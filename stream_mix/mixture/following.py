@@ -16,6 +16,7 @@ from .memory import Store
 from .model import Model, data_log_density
 from .moments import Moments
 from .rows import Rows
+from .spec import Spec
 
 
 def followed(
@@ -36,6 +37,18 @@ def followed(
         choice = judged_anew(choice, _foretold(model, memory, rows, z), rows.w[:TILE])
     store = memory.fold_each(model.store, tuple(batches), model.t, now)
     return decided(memory, store, choice)
+
+
+def going_on(model: Model, spec: Spec) -> Model:
+    """The model with other choices from here on: where records begin to stand side by side, each begins with
+    what the model knows, and where they cease to, the one in use stays."""
+    memory, model = model.spec.memory, replace(model, spec=spec)
+    if spec.memory == memory or not model.store:
+        return model
+    before = replace(model, spec=replace(spec, memory=memory)).moments
+    if isinstance(spec.memory, Adaptive):
+        return replace(model, store=spec.memory.begun(before), choice=Choice.first(spec.memory))
+    return replace(model, store=(before,), choice=None) if isinstance(memory, Adaptive) else model
 
 
 def _own(model: Model, z: Array, w: Array | None) -> Moments:

@@ -23,9 +23,7 @@ Tree: TypeAlias = Any
 """str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
 alias that mypy and msgpack share.)"""
 
-_MEMORIES: Mapping[
-    str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window] | type[Adaptive]
-] = {
+_MEMORIES: Mapping[str, type[Any]] = {
     "adaptive": Adaptive,
     "forever": Forever,
     "half_life": HalfLife,
@@ -108,7 +106,8 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
     """The specification that `spec_to_state` was given."""
     values = dict(state["memory"])
     kind = _MEMORIES[values.pop("kind")]
-    memory: Memory = kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    fields: dict[str, Tree] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    memory: Memory = kind(**fields)
     rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
     return Spec(
         memory=memory,

@@ -163,6 +163,21 @@ class Live:
     # How many of the rows (n, d) were learned, from the first on.
     def learn_rows(self, x: Array, w: Array, t: Array) -> int: ...
     def moments(self) -> tuple[Array, Array, Array, Array]: ...
+    # Memories side by side: of each its name, half-life, moments and number of rows.
+    def put_beside(
+        self,
+        records: list[tuple[str, float, Array, Array, Array, Array, int]],
+        extra: int,
+        chosen: int,
+        evidence: list[float],
+        drifted: bool,
+    ) -> None: ...
+    # Moments and rows of each, which is in use, what speaks for the others, whether there was a drift.
+    def choice(
+        self,
+    ) -> (
+        tuple[list[tuple[tuple[Array, Array, Array, Array], int]], int, tuple[float, ...], bool] | None
+    ): ...
     def take_reservoir(self) -> Array: ...
     @property
     def origin(self) -> Array: ...

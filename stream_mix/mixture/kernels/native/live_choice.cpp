@@ -1,0 +1,157 @@
+#include "live_choice.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace stream_mix {
+
+namespace {
+
+constexpr double ENOUGH = 16.0, GAIN = 2.0, LOSS = 8.0;  // adaptive.py
+
+// The numbers that stand for a model: moments and what follows from them, one run of memory (LiveModel::place).
+void copy_moments(const Live& from, Live& to) {
+    std::memcpy(to.mass, from.mass, sizeof(double) * (from.z - from.mass));
+    std::memcpy(to.even, from.even, from.groups * LANES);
+}
+
+// What the score of a row left behind, and `fold` goes by.
+void copy_score(const Live& from, Live& to) {
+    const std::size_t size = sizeof(double) * from.groups * LANES;
+    std::memcpy(to.score, from.score, size);
+    std::memcpy(to.peak, from.peak, size);
+    std::memcpy(to.p, from.p, size);
+    to.offset = from.offset;
+    to.label = from.label;
+}
+
+// adaptive.levelled; `to` was made with no scatter between features.
+void level(const LiveKernels& kernels, const Live& from, Live& to) {
+    kernels.spread(from);
+    const std::int64_t d = from.d, lanes = from.groups * LANES;
+    double mass = 0.0;
+    for (std::int64_t k = 0; k < from.k; ++k) mass += from.mass[k];
+    mass /= static_cast<double>(from.k);
+    for (std::int64_t k = 0; k < from.k; ++k) to.mass[k] = mass;
+    std::memcpy(to.mean, from.mean, sizeof(double) * lanes * d);
+    for (std::int64_t f = 0; f < d; ++f) {
+        const std::int64_t entry = from.family == Family::full ? f * (f + 3) / 2 : f;
+        const auto at = [&](std::int64_t k, std::int64_t e, std::int64_t entries) {
+            return ((k / LANES) * entries + e) * LANES + k % LANES;
+        };
+        double rows = 0.0, spread = from.family == Family::tied ? from.shared[f * d + f] : 0.0, all = 0.0;
+        for (std::int64_t k = 0; k < from.k; ++k) {
+            const double seen = from.seen[at(k, f, d)];
+            rows += seen;
+            if (from.family != Family::tied) spread += from.scatter[at(k, entry, from.entries)];
+            const double own = mass * (from.mass[k] > 0.0 ? seen / from.mass[k] : 1.0);
+            to.seen[at(k, f, d)] = own;
+            all += own;
+        }
+        const double variance = rows > 0.0 ? spread / rows : 0.0;
+        if (from.family == Family::tied) to.shared[f * d + f] = all * variance;
+        for (std::int64_t k = 0; from.family != Family::tied && k < from.k; ++k)
+            to.scatter[at(k, entry, from.entries)] = to.seen[at(k, f, d)] * variance;
+    }
+    kernels.derive(to);
+}
+
+}  // namespace
+
+LiveChoice::LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, std::int64_t extra, std::int64_t chosen,
+                       std::vector<double> evidence, bool drifted)
+    : records_(std::move(records)), extra_(extra), chosen_(chosen), evidence_(std::move(evidence)), drifted_(drifted) {
+    if (!extra_) return;
+    level_ = records_[0]->copy();
+    Live& s = level_->s_;
+    std::fill_n(s.scatter, s.groups * LANES * s.entries, 0.0);
+    if (s.family == Family::tied) std::fill_n(s.shared, s.d * s.d, 0.0);
+}
+
+double LiveChoice::half_life(std::int64_t record) const {
+    const LiveModel& model = *records_[record];
+    return model.memory_ == Memory::half_life ? model.half_life_ : std::numeric_limits<double>::infinity();
+}
+
+bool LiveChoice::foretell(const LiveModel& shown, const double* x) {
+    const Live& s = shown.s_;
+    // What is missing would have to be filled in by the record in use, for all.
+    if (s.n < s.d && (s.family == Family::full || s.family == Family::tied)) return false;
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(records_.size()); ++i) {
+        LiveModel& record = *records_[i];
+        if (!record.take(x, true)) return false;
+        if (i == chosen_) {
+            copy_score(s, record.s_);
+            record.s_.log_density = s.log_density;
+        } else if (i < extra_) {
+            level(record.kernels_, record.s_, level_->s_);
+            if (!level_->take(x, true) || !level_->score()) return false;
+            copy_score(level_->s_, record.s_);
+            record.s_.log_density = level_->s_.log_density;
+        } else if (!record.score()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void LiveChoice::learn(const LiveModel& shown, double w, bool judge) {
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(records_.size()); ++i) {
+        LiveModel& record = *records_[i];
+        const double gained = (record.s_.log_density - shown.s_.log_density) * w;
+        if (judge && gained == gained)
+            evidence_[i] = std::max(0.0, evidence_[i] + std::min(std::max(gained, -LOSS), GAIN));
+        if (i >= extra_) copy_score(shown.s_, record.s_);
+        record.kernels_.fold(record.s_, w, record.fade_);
+        ++record.rows;
+    }
+    if (judge) decide();
+}
+
+// Record number `record` goes on from where the other one stands.
+void LiveChoice::become(std::int64_t record, std::int64_t other) {
+    if (record == other) return;
+    copy_moments(records_[other]->s_, records_[record]->s_);
+    records_[record]->rows = records_[other]->rows;
+}
+
+// adaptive.decided
+void LiveChoice::decide() {
+    const std::int64_t best = std::max_element(evidence_.begin(), evidence_.end()) - evidence_.begin();
+    if (!(evidence_[best] > ENOUGH)) return;
+    const double before = half_life(chosen_), after = half_life(best);
+    const std::int64_t first = best < extra_ && extra_ <= chosen_ ? 0 : after < before ? best + 1 : records_.size();
+    for (std::int64_t i = first; i < static_cast<std::int64_t>(records_.size()); ++i) become(i, best);
+    drifted_ = after < before || (drifted_ && after == before);
+    chosen_ = best;
+    std::fill(evidence_.begin(), evidence_.end(), 0.0);
+}
+
+void LiveChoice::show(LiveModel& shown) const {
+    const LiveModel& record = *records_[chosen_];
+    shown.rows = record.rows;
+    if (chosen_ >= extra_) return copy_moments(record.s_, shown.s_);
+    level(record.kernels_, record.s_, level_->s_);
+    copy_moments(level_->s_, shown.s_);
+}
+
+void LiveChoice::rebase(const std::vector<double>& origin, const std::vector<double>& scale) {
+    for (auto& record : records_) record->move_basis(origin, scale);
+    if (level_) level_->move_basis(origin, scale);
+}
+
+std::unique_ptr<LiveChoice> LiveChoice::copy() const {
+    std::vector<std::unique_ptr<LiveModel>> records;
+    for (const auto& record : records_) records.push_back(record->copy());
+    return std::make_unique<LiveChoice>(std::move(records), extra_, chosen_, evidence_, drifted_);
+}
+
+std::size_t LiveChoice::bytes() const {
+    std::size_t total = sizeof *this + (level_ ? level_->bytes() : 0);
+    for (const auto& record : records_) total += record->bytes();
+    return total;
+}
+
+}  // namespace stream_mix
