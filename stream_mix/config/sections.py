@@ -184,7 +184,7 @@ class Model(Section):
     assignment: Literal["soft", "hard"] | None = None
     """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
     half_life: Positive | Literal["auto"] | None = None
-    """memory: rows after which a row counts half; "auto": the one of several that foretells the stream best"""
+    """memory: rows after which a row counts half; "auto": what foretells the stream best"""
     time_half_life: Seconds | None = None
     """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
     window: Count | None = None
