@@ -87,6 +87,13 @@ class Adaptive:
         own = tuple(Forever() if math.isinf(rate) else HalfLife(rate) for rate in self.rates)
         return own[: self.extra] + own
 
+    @property
+    def settling(self) -> int:
+        """Rows after a drift in which memory may grow and shrink again before it is another drift: the third
+        half-life, or the longest there is."""
+        finite = [rate for rate in self.rates if not math.isinf(rate)]
+        return math.ceil(finite[min(2, len(finite) - 1)]) if finite else 0
+
     def row_weights(self, t: Array, now: float) -> Array | None:
         """All rows count 1; where there is one rate alone, what its memory says."""
         return self.memories[0].row_weights(t, now) if len(self.rates) == 1 else None
@@ -125,11 +132,13 @@ class Choice:
         chosen: its number in the store.
         evidence: for each record the nats it would have gained, since the sum was last 0.
         drifted: whether memory has become shorter, and not longer since.
+        same_until: number of learned rows until which all that happens belongs to the last drift.
     """
 
     chosen: int
     evidence: tuple[float, ...]
     drifted: bool = False
+    same_until: int = 0
 
     @classmethod
     def first(cls, memory: Adaptive) -> Choice:
@@ -187,9 +196,11 @@ def judged_anew(choice: Choice, foretold: Array, w: Array) -> Choice:
     return replace(choice, evidence=tuple(sums.tolist()))
 
 
-def decided(memory: Adaptive, store: Store, choice: Choice) -> tuple[Store, Choice, bool]:
-    """The records and the choice after a record took over, where one has enough for it; and whether that is
-    a drift."""
+def decided(
+    memory: Adaptive, store: Store, choice: Choice, learned: int
+) -> tuple[Store, Choice, bool]:
+    """The records and the choice after a record took over, where one has enough for it after so many learned
+    rows; and whether that is a drift, and another than the last."""
     best = int(np.argmax(choice.evidence))
     if choice.evidence[best] <= ENOUGH:
         return store, choice, False
@@ -202,5 +213,6 @@ def decided(memory: Adaptive, store: Store, choice: Choice) -> tuple[Store, Choi
         store = store[: best + 1] + (store[best],) * (len(store) - best - 1)
     shorter = after < before
     drifted = shorter or (choice.drifted and after == before)
-    made = Choice(best, (0.0,) * len(store), drifted)
-    return store, made, shorter and not choice.drifted
+    new = shorter and not choice.drifted and learned >= choice.same_until
+    until = learned + memory.settling if new else choice.same_until
+    return store, Choice(best, (0.0,) * len(store), drifted, until), new

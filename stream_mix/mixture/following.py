@@ -10,7 +10,6 @@ import numpy as np
 from .adaptive import TILE, Adaptive, Choice, decided, judged_anew, levelled, seen_as
 from .arrays import Array
 from .em import batch_moments, e_step
-from .families import Parameters
 from .folders import answer
 from .memory import Store
 from .model import Model, data_log_density
@@ -36,7 +35,7 @@ def followed(
     if not model.next_start and len(model.store) > 1:
         choice = judged_anew(choice, _foretold(model, memory, rows, z), rows.w[:TILE])
     store = memory.fold_each(model.store, tuple(batches), model.t, now)
-    return decided(memory, store, choice)
+    return decided(memory, store, choice, model.learned + len(rows))
 
 
 def going_on(model: Model, spec: Spec) -> Model:
@@ -53,9 +52,9 @@ def going_on(model: Model, spec: Spec) -> Model:
 
 def _own(model: Model, z: Array, w: Array | None) -> Moments:
     """The moments of a batch as the record of clusters on the move finds them."""
-    seen = levelled(model.store[0])
-    parameters = _parameters(model, seen)
-    return batch_moments(parameters, z, w, seen.basis, seen.lineage, model.known, model.spec.hard)[0]
+    lens = _alone(model, levelled(model.store[0]))
+    basis, lineage = lens.basis, lens.moments.lineage
+    return batch_moments(lens.parameters, z, w, basis, lineage, lens.known, model.spec.hard)[0]
 
 
 def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> Array:
@@ -66,10 +65,11 @@ def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> Array:
         seen = seen_as(memory, model.store, record)
         found = answer(model.spec, seen, x, "log_density")
         if found is None:
-            found = data_log_density(seen.basis, z, e_step(_parameters(model, seen), z).log_density)
+            found = data_log_density(seen.basis, z, e_step(_alone(model, seen).parameters, z).log_density)
         told.append(found)
     return np.array(told)
 
 
-def _parameters(model: Model, moments: Moments) -> Parameters:
-    return replace(model, store=(moments,), choice=None).parameters
+def _alone(model: Model, moments: Moments) -> Model:
+    """The model that one record alone makes."""
+    return replace(model, store=(moments,), choice=None)

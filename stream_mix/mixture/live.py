@@ -97,7 +97,8 @@ def live_of(
     if model.choice is not None and isinstance(spec.memory, Adaptive):
         choice, each = model.choice, zip(map(one_bucket, spec.memory.memories), model.store, strict=True)
         records = [(*named, m.mass, m.seen, m.mean, m.scatter, m.rows) for named, m in each if named]
-        live.put_beside(records, spec.memory.extra, choice.chosen, list(choice.evidence), choice.drifted)
+        now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+        live.put_beside(records, spec.memory.extra, *now, spec.memory.settling)
     return live
 
 
@@ -121,8 +122,8 @@ def model_of(live: Live, before: Model) -> Model:
     if (beside := live.choice()) is None:
         store: Store = (record(live.moments(), live.rows),)
     else:
-        records, chosen, evidence, drifted = beside
-        store, choice = tuple(record(*one) for one in records), Choice(chosen, evidence, drifted)
+        records, *now = beside
+        store, choice = tuple(record(*one) for one in records), Choice(*now)
     return replace(
         before,
         store=store,

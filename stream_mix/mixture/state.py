@@ -125,11 +125,11 @@ def _plain(memory: Memory) -> dict[str, Tree]:
 
 
 def _choice_to_state(choice: Choice) -> dict[str, Tree]:
-    return {"chosen": choice.chosen, "evidence": list(choice.evidence), "drifted": choice.drifted}
+    return {**asdict(choice), "evidence": list(choice.evidence)}
 
 
 def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
-    return Choice(state["chosen"], tuple(state["evidence"]), state["drifted"])
+    return Choice(**{**state, "evidence": tuple(state["evidence"])})
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

@@ -171,12 +171,14 @@ class Live:
         chosen: int,
         evidence: list[float],
         drifted: bool,
+        same_until: int,
+        settling: int,
     ) -> None: ...
-    # Moments and rows of each, which is in use, what speaks for the others, whether there was a drift.
+    # Moments and rows of each, which is in use, what speaks for the others, and the rest of a Choice.
     def choice(
         self,
     ) -> (
-        tuple[list[tuple[tuple[Array, Array, Array, Array], int]], int, tuple[float, ...], bool] | None
+        tuple[list[tuple[tuple[Array, Array, Array, Array], int]], int, tuple[float, ...], bool, int] | None
     ): ...
     def take_reservoir(self) -> Array: ...
     @property

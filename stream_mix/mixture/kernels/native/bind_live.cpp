@@ -146,14 +146,15 @@ nb::tuple moments_of(const LiveModel& m) {
 
 nb::tuple moments(const LiveRows& live) { return moments_of(live.model); }
 
-// What stands side by side: (moments, rows) of each record, the one in use, evidence, and whether memory drifted.
+// What stands side by side: (moments, rows) of each record, and the fields of a Choice.
 nb::object choice(const LiveRows& live) {
     if (!live.model.choice) return nb::none();
     const LiveChoice& choice = *live.model.choice;
     nb::list records, evidence;
     for (const auto& record : choice.records()) records.append(nb::make_tuple(moments_of(*record), record->rows));
-    for (const double nats : choice.evidence()) evidence.append(nats);
-    return nb::make_tuple(records, choice.chosen(), nb::tuple(evidence), choice.drifted());
+    const Chosen& now = choice.now();
+    for (const double nats : now.evidence) evidence.append(nats);
+    return nb::make_tuple(records, now.record, nb::tuple(evidence), now.drifted, now.same_until);
 }
 
 nb::object take_reservoir(LiveRows& live) {
@@ -165,7 +166,7 @@ nb::object take_reservoir(LiveRows& live) {
 
 // Puts several memories side by side under a model: of each its memory, moments and number of rows.
 void put_beside(LiveRows& live, const nb::list& records, std::int64_t extra, std::int64_t chosen, const nb::list& evidence,
-                bool drifted) {
+                bool drifted, std::int64_t same_until, std::int64_t settling) {
     std::vector<std::unique_ptr<LiveModel>> models;
     std::vector<double> nats;
     for (nb::handle one : records) {
@@ -180,7 +181,8 @@ void put_beside(LiveRows& live, const nb::list& records, std::int64_t extra, std
     const std::int64_t n = models.size();
     if (nats.size() != models.size() || extra < 0 || extra > 1 || extra > n || chosen < 0 || chosen >= n)
         refuse("live: " + std::to_string(n) + " records, of which number " + std::to_string(chosen) + " is in use");
-    live.model.choice = std::make_unique<LiveChoice>(std::move(models), extra, chosen, std::move(nats), drifted);
+    live.model.choice = std::make_unique<LiveChoice>(
+        std::move(models), Chosen{extra, settling, chosen, std::move(nats), drifted, same_until});
 }
 
 LiveRows* make(const std::string& isa_name, const std::string& family, bool hard, const std::string& memory,
@@ -277,7 +279,8 @@ void bind_live(nb::module_& module) {
         .def("__deepcopy__", &LiveRows::copy, "memo"_a)
         .def("__sizeof__", &LiveRows::bytes)
         .def("moments", &moments)
-        .def("put_beside", &put_beside, "records"_a, "extra"_a, "chosen"_a, "evidence"_a, "drifted"_a)
+        .def("put_beside", &put_beside, "records"_a, "extra"_a, "chosen"_a, "evidence"_a, "drifted"_a,
+             "same_until"_a, "settling"_a)
         .def("choice", &choice)
         .def("take_reservoir", &take_reservoir)
         .def_prop_ro("origin", [](const LiveRows& live) { return copied(live.model.origin, {live.model.origin.size()}); })

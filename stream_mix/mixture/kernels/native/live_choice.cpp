@@ -60,10 +60,9 @@ void level(const LiveKernels& kernels, const Live& from, Live& to) {
 
 }  // namespace
 
-LiveChoice::LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, std::int64_t extra, std::int64_t chosen,
-                       std::vector<double> evidence, bool drifted)
-    : records_(std::move(records)), extra_(extra), chosen_(chosen), evidence_(std::move(evidence)), drifted_(drifted) {
-    if (!extra_) return;
+LiveChoice::LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, Chosen now)
+    : records_(std::move(records)), now_(std::move(now)) {
+    if (!now_.extra) return;
     level_ = records_[0]->copy();
     Live& s = level_->s_;
     std::fill_n(s.scatter, s.groups * LANES * s.entries, 0.0);
@@ -82,10 +81,10 @@ bool LiveChoice::foretell(const LiveModel& shown, const double* x) {
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(records_.size()); ++i) {
         LiveModel& record = *records_[i];
         if (!record.take(x, true)) return false;
-        if (i == chosen_) {
+        if (i == now_.record) {
             copy_score(s, record.s_);
             record.s_.log_density = s.log_density;
-        } else if (i < extra_) {
+        } else if (i < now_.extra) {
             level(record.kernels_, record.s_, level_->s_);
             if (!level_->take(x, true) || !level_->score()) return false;
             copy_score(level_->s_, record.s_);
@@ -102,12 +101,12 @@ void LiveChoice::learn(const LiveModel& shown, double w, bool judge) {
         LiveModel& record = *records_[i];
         const double gained = (record.s_.log_density - shown.s_.log_density) * w;
         if (judge && gained == gained)
-            evidence_[i] = std::max(0.0, evidence_[i] + std::min(std::max(gained, -LOSS), GAIN));
-        if (i >= extra_) copy_score(shown.s_, record.s_);
+            now_.evidence[i] = std::max(0.0, now_.evidence[i] + std::min(std::max(gained, -LOSS), GAIN));
+        if (i >= now_.extra) copy_score(shown.s_, record.s_);
         record.kernels_.fold(record.s_, w, record.fade_);
         ++record.rows;
     }
-    if (judge) decide();
+    if (judge) decide(shown.learned + 1);
 }
 
 // Record number `record` goes on from where the other one stands.
@@ -118,21 +117,22 @@ void LiveChoice::become(std::int64_t record, std::int64_t other) {
 }
 
 // adaptive.decided
-void LiveChoice::decide() {
-    const std::int64_t best = std::max_element(evidence_.begin(), evidence_.end()) - evidence_.begin();
-    if (!(evidence_[best] > ENOUGH)) return;
-    const double before = half_life(chosen_), after = half_life(best);
-    const std::int64_t first = best < extra_ && extra_ <= chosen_ ? 0 : after < before ? best + 1 : records_.size();
+void LiveChoice::decide(std::int64_t learned) {
+    const std::int64_t best = std::max_element(now_.evidence.begin(), now_.evidence.end()) - now_.evidence.begin();
+    if (!(now_.evidence[best] > ENOUGH)) return;
+    const double before = half_life(now_.record), after = half_life(best);
+    const std::int64_t first = best < now_.extra && now_.extra <= now_.record ? 0 : after < before ? best + 1 : records_.size();
     for (std::int64_t i = first; i < static_cast<std::int64_t>(records_.size()); ++i) become(i, best);
-    drifted_ = after < before || (drifted_ && after == before);
-    chosen_ = best;
-    std::fill(evidence_.begin(), evidence_.end(), 0.0);
+    if (after < before && !now_.drifted && learned >= now_.same_until) now_.same_until = learned + now_.settling;
+    now_.drifted = after < before || (now_.drifted && after == before);
+    now_.record = best;
+    std::fill(now_.evidence.begin(), now_.evidence.end(), 0.0);
 }
 
 void LiveChoice::show(LiveModel& shown) const {
-    const LiveModel& record = *records_[chosen_];
+    const LiveModel& record = *records_[now_.record];
     shown.rows = record.rows;
-    if (chosen_ >= extra_) return copy_moments(record.s_, shown.s_);
+    if (now_.record >= now_.extra) return copy_moments(record.s_, shown.s_);
     level(record.kernels_, record.s_, level_->s_);
     copy_moments(level_->s_, shown.s_);
 }
@@ -145,7 +145,7 @@ void LiveChoice::rebase(const std::vector<double>& origin, const std::vector<dou
 std::unique_ptr<LiveChoice> LiveChoice::copy() const {
     std::vector<std::unique_ptr<LiveModel>> records;
     for (const auto& record : records_) records.push_back(record->copy());
-    return std::make_unique<LiveChoice>(std::move(records), extra_, chosen_, evidence_, drifted_);
+    return std::make_unique<LiveChoice>(std::move(records), now_);
 }
 
 std::size_t LiveChoice::bytes() const {

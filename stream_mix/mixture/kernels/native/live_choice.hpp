@@ -9,11 +9,19 @@
 
 namespace stream_mix {
 
+// Which record is in use and what speaks for the others: adaptive.Choice, and of the memory what it goes by.
+struct Chosen {
+    std::int64_t extra;  // how many records, 0 or 1, are those of clusters on the move: the first
+    std::int64_t settling;
+    std::int64_t record;
+    std::vector<double> evidence;
+    bool drifted;
+    std::int64_t same_until;
+};
+
 class LiveChoice {
 public:
-    // `records` as adaptive.py has them, the first `extra` of them, 0 or 1, that of clusters on the move.
-    LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, std::int64_t extra, std::int64_t chosen,
-               std::vector<double> evidence, bool drifted);
+    LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, Chosen now);
 
     // Has each record take and score row x, which the model took and scored before. False where one could not; nothing
     // is changed then.
@@ -29,20 +37,16 @@ public:
     std::size_t bytes() const;
 
     const std::vector<std::unique_ptr<LiveModel>>& records() const { return records_; }
-    std::int64_t chosen() const { return chosen_; }
-    const std::vector<double>& evidence() const { return evidence_; }
-    bool drifted() const { return drifted_; }
+    const Chosen& now() const { return now_; }
 
 private:
     double half_life(std::int64_t record) const;
-    void decide();
+    void decide(std::int64_t learned);
     void become(std::int64_t record, std::int64_t other);
 
     std::vector<std::unique_ptr<LiveModel>> records_;
     std::unique_ptr<LiveModel> level_;  // how the record of clusters on the move is read; null where there is none
-    std::int64_t extra_, chosen_;
-    std::vector<double> evidence_;
-    bool drifted_;
+    Chosen now_;
 };
 
 }  // namespace stream_mix
