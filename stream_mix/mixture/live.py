@@ -122,8 +122,7 @@ def model_of(live: Live, before: Model) -> Model:
     if (beside := live.choice()) is None:
         store: Store = (record(live.moments(), live.rows),)
     else:
-        records, *now = beside
-        store, choice = tuple(record(*one) for one in records), Choice(*now)
+        store, choice = tuple(record(*one) for one in beside[0]), Choice(*beside[1:])
     return replace(
         before,
         store=store,
