@@ -94,6 +94,11 @@ class Adaptive:
         finite = [rate for rate in self.rates if not math.isinf(rate)]
         return math.ceil(finite[min(2, len(finite) - 1)]) if finite else 0
 
+    @property
+    def half_lives(self) -> tuple[float, ...]:
+        """The half-life of each record, infinite where rows count for ever."""
+        return tuple(_rows_of(memory) for memory in self.memories)
+
     def row_weights(self, t: Array, now: float) -> Array | None:
         """All rows count 1; where there is one rate alone, what its memory says."""
         return self.memories[0].row_weights(t, now) if len(self.rates) == 1 else None
@@ -120,7 +125,7 @@ class Adaptive:
     def begun(self, moments: Moments) -> Store:
         """The records of a model that begins with these moments: each as heavy as it would be by now."""
         mass = float(moments.mass.sum())
-        most = [math.inf if math.isinf(m) else m / math.log(2.0) for m in map(_rows_of, self.memories)]
+        most = [half_life / math.log(2.0) for half_life in self.half_lives]
         return tuple(moments.scale(rows / mass) if rows < mass else moments for rows in most)
 
 
@@ -205,7 +210,7 @@ def decided(
     if choice.evidence[best] <= ENOUGH:
         return store, choice, False
     extra, old = memory.extra, choice.chosen
-    before, after = (_rows_of(memory.memories[record]) for record in (old, best))
+    before, after = memory.half_lives[old], memory.half_lives[best]
     if best < extra <= old:
         # Found under other responsibilities: what stands in the others is not of these clusters.
         store = (store[best],) * len(store)

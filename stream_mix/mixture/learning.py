@@ -184,7 +184,8 @@ def _until_basis(model: Model) -> int:
 def _after(run: batches.Run) -> tuple[Model, Learned]:
     """What a run of the compiled fold came to, the basis looked at where that is due."""
     model, changes = _in_reach(run.model)
-    return model, Learned(run.rows, run.batches, run.gained, changes)
+    drifts = tuple(Change("drift", -1, (), offset) for offset in run.drifts)
+    return model, Learned(run.rows, run.batches, run.gained, drifts + changes)
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:

@@ -71,9 +71,16 @@ class Model:
         return cls(spec, d, tuple(range(spec.n_components)), (), Rows.none(d), (), next_start=1)
 
     def followed(
-        self, store: Store, batches: int, rows: int, t: float, evidence: tuple[float, float]
+        self,
+        store: Store,
+        batches: int,
+        rows: int,
+        t: float,
+        evidence: tuple[float, float],
+        choice: Choice | None = None,
     ) -> Model:
-        """The model after so many further batches and rows, which left this store, time and evidence."""
+        """The model after so many further batches and rows, which left this store, time, evidence and
+        choice."""
         # What `dataclasses.replace` would make, in a fifth of its time: models go by many a second.
         made = object.__new__(Model)
         made.__dict__.update(
@@ -89,7 +96,7 @@ class Model:
             t=t,
             evidence=evidence,
             late=self.late,
-            choice=self.choice,
+            choice=choice,
         )
         return made
 

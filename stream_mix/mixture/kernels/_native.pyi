@@ -122,6 +122,32 @@ class Folder:
         label: bool,
         threads: int,
     ) -> tuple[Any, ...] | None: ...
+    # The same of several memories side by side: records and their rows, a Choice, the rows learned at each
+    # drift, and what `learn` gives of the rest.
+    def learn_beside(
+        self,
+        records: list[Folded],
+        half_lives: list[float],
+        rows: list[int],
+        extra: int,
+        settling: int,
+        chosen: int,
+        evidence: list[float],
+        drifted: bool,
+        same_until: int,
+        learned: int,
+        t: float,
+        density: float,
+        counted: float,
+        x: Array,
+        w: Array | None,
+        times: Array | None,
+        largest: float,
+        most: int,
+        rest: bool,
+        tell: bool,
+        threads: int,
+    ) -> tuple[Any, ...] | None: ...
 
 class Live:
     def __init__(

@@ -9,8 +9,6 @@ namespace stream_mix {
 
 namespace {
 
-constexpr double ENOUGH = 16.0, GAIN = 2.0, LOSS = 8.0;  // adaptive.py
-
 // The numbers that stand for a model: moments and what follows from them, one run of memory (LiveModel::place).
 void copy_moments(const Live& from, Live& to) {
     std::memcpy(to.mass, from.mass, sizeof(double) * (from.z - from.mass));
@@ -62,16 +60,14 @@ void level(const LiveKernels& kernels, const Live& from, Live& to) {
 
 LiveChoice::LiveChoice(std::vector<std::unique_ptr<LiveModel>> records, Chosen now)
     : records_(std::move(records)), now_(std::move(now)) {
+    for (const auto& record : records_)
+        half_lives_.push_back(record->memory_ == Memory::half_life ? record->half_life_
+                                                                   : std::numeric_limits<double>::infinity());
     if (!now_.extra) return;
     level_ = records_[0]->copy();
     Live& s = level_->s_;
     std::fill_n(s.scatter, s.groups * LANES * s.entries, 0.0);
     if (s.family == Family::tied) std::fill_n(s.shared, s.d * s.d, 0.0);
-}
-
-double LiveChoice::half_life(std::int64_t record) const {
-    const LiveModel& model = *records_[record];
-    return model.memory_ == Memory::half_life ? model.half_life_ : std::numeric_limits<double>::infinity();
 }
 
 bool LiveChoice::foretell(const LiveModel& shown, const double* x) {
@@ -100,13 +96,15 @@ void LiveChoice::learn(const LiveModel& shown, double w, bool judge) {
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(records_.size()); ++i) {
         LiveModel& record = *records_[i];
         const double gained = (record.s_.log_density - shown.s_.log_density) * w;
-        if (judge && gained == gained)
-            now_.evidence[i] = std::max(0.0, now_.evidence[i] + std::min(std::max(gained, -LOSS), GAIN));
+        if (judge) now_.hear(i, Chosen::heard(gained));
         if (i >= now_.extra) copy_score(shown.s_, record.s_);
         record.kernels_.fold(record.s_, w, record.fade_);
         ++record.rows;
     }
-    if (judge) decide(shown.learned + 1);
+    if (!judge) return;
+    bool drift;
+    const std::int64_t n = records_.size();
+    for (std::int64_t i = now_.decide(half_lives_, shown.learned + 1, drift); i < n; ++i) become(i, now_.record);
 }
 
 // Record number `record` goes on from where the other one stands.
@@ -114,19 +112,6 @@ void LiveChoice::become(std::int64_t record, std::int64_t other) {
     if (record == other) return;
     copy_moments(records_[other]->s_, records_[record]->s_);
     records_[record]->rows = records_[other]->rows;
-}
-
-// adaptive.decided
-void LiveChoice::decide(std::int64_t learned) {
-    const std::int64_t best = std::max_element(now_.evidence.begin(), now_.evidence.end()) - now_.evidence.begin();
-    if (!(now_.evidence[best] > ENOUGH)) return;
-    const double before = half_life(now_.record), after = half_life(best);
-    const std::int64_t first = best < now_.extra && now_.extra <= now_.record ? 0 : after < before ? best + 1 : records_.size();
-    for (std::int64_t i = first; i < static_cast<std::int64_t>(records_.size()); ++i) become(i, best);
-    if (after < before && !now_.drifted && learned >= now_.same_until) now_.same_until = learned + now_.settling;
-    now_.drifted = after < before || (now_.drifted && after == before);
-    now_.record = best;
-    std::fill(now_.evidence.begin(), now_.evidence.end(), 0.0);
 }
 
 void LiveChoice::show(LiveModel& shown) const {

@@ -5,19 +5,10 @@
 #include <memory>
 #include <vector>
 
+#include "choice.hpp"
 #include "live_model.hpp"
 
 namespace stream_mix {
-
-// Which record is in use and what speaks for the others: adaptive.Choice, and of the memory what it goes by.
-struct Chosen {
-    std::int64_t extra;  // how many records, 0 or 1, are those of clusters on the move: the first
-    std::int64_t settling;
-    std::int64_t record;
-    std::vector<double> evidence;
-    bool drifted;
-    std::int64_t same_until;
-};
 
 class LiveChoice {
 public:
@@ -40,13 +31,12 @@ public:
     const Chosen& now() const { return now_; }
 
 private:
-    double half_life(std::int64_t record) const;
-    void decide(std::int64_t learned);
     void become(std::int64_t record, std::int64_t other);
 
     std::vector<std::unique_ptr<LiveModel>> records_;
     std::unique_ptr<LiveModel> level_;  // how the record of clusters on the move is read; null where there is none
     Chosen now_;
+    std::vector<double> half_lives_;
 };
 
 }  // namespace stream_mix
