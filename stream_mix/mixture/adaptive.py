@@ -20,7 +20,7 @@ the shorter one holds. Forever then means: since the last drift.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +37,8 @@ GAIN, LOSS = 2.0, 8.0
 one that would have been far off counts as far off."""
 
 TILE = 32
-"""Rows of a batch that records foretell: enough to choose, and what is left of the batch costs nothing."""
+"""Rows of a batch that records foretell. In batches of several times as many they take turns, and foretell as
+many times as many: what costs most is to make a mixture of a record."""
 
 _FIRST, _RATIO, _STEPS = 16.0, 4.0, 4
 """The shortest half-life, in rows a component; that of the next, in half-lives; how many there are."""
@@ -175,10 +176,10 @@ def levelled(moments: Moments) -> Moments:
 
     >>> from stream_mix.mixture.basis import Basis
     >>> basis = Basis(np.zeros(1), np.ones(1))
-    >>> one = np.ones((2, 1))
-    >>> found = levelled(Moments("diag", basis, "", np.array([1.0, 3.0]), one, one, 4.0 * one, 4))
+    >>> mass, each = np.array([1.0, 3.0]), np.ones((2, 1))
+    >>> found = levelled(Moments("diag", basis, "", mass, mass[:, None], each, 4.0 * each, 4))
     >>> found.mass, found.scatter.ravel()
-    (array([2., 2.]), array([8., 8.]))
+    (array([2., 2.]), array([4., 4.]))
     """
     shape, k, d = moments.shape_of_scatter, moments.k, moments.d
     pooled = shape.pooled(moments.scatter)
@@ -193,12 +194,30 @@ def levelled(moments: Moments) -> Moments:
     return replace(moments, mass=mass, seen=seen, scatter=scatter)
 
 
-def judged_anew(choice: Choice, foretold: Array, w: Array) -> Choice:
-    """The choice after each record has foretold rows of weights w (n,) with log densities `foretold`
-    (records, n); which record is in use stays."""
-    gained = np.nan_to_num((foretold - foretold[choice.chosen]) * w, nan=0.0)
-    sums = np.maximum(np.array(choice.evidence) + np.clip(gained, -LOSS, GAIN).sum(axis=1), 0.0)
-    return replace(choice, evidence=tuple(sums.tolist()))
+def asked(extra: int, choice: Choice, n: int, generation: int) -> tuple[int, ...]:
+    """How many of the first rows of a batch of n each record is to foretell, after so many batches.
+
+    >>> asked(1, Choice(5, (0.0,) * 6), n=64, generation=3)
+    (32, 0, 64, 0, 64, 64)
+    """
+    own = [i for i in range(extra, len(choice.evidence)) if i != choice.chosen]
+    turns = min(max(n // TILE, 1), max(len(own), 1))
+    rows = [min(n, TILE)] * len(choice.evidence)
+    for place, record in enumerate(own):
+        rows[record] = min(n, TILE * turns) if place % turns == generation % turns else 0
+    rows[choice.chosen] = max(rows)
+    return tuple(rows)
+
+
+def judged_anew(choice: Choice, foretold: Sequence[Array], w: Array) -> Choice:
+    """The choice after each record has foretold some of the first rows of weights w with the log densities
+    `foretold`, those in use the most of them; which record is in use stays."""
+    sums = []
+    for nats, found in zip(choice.evidence, foretold, strict=True):
+        n = len(found)
+        gained = np.nan_to_num((found - foretold[choice.chosen][:n]) * w[:n], nan=0.0)
+        sums.append(max(nats + float(np.clip(gained, -LOSS, GAIN).sum()), 0.0))
+    return replace(choice, evidence=tuple(sums))
 
 
 def decided(

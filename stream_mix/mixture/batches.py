@@ -95,13 +95,14 @@ def _beside(folder: Any, model: Model, given: tuple[Any, ...]) -> Run | None:
     records = [folded_of(folder, record) for record in store]
     rows = [record.rows for record in store]
     beside = records, list(memory.half_lives), rows, memory.extra, memory.settling
-    before = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until, model.learned
-    found: tuple[Any, ...] | None = folder.learn_beside(*beside, *before, model.t, *model.evidence, *given)
+    now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+    counts = model.learned, model.generation, model.t
+    found: tuple[Any, ...] | None = folder.learn_beside(*beside, *now, *counts, *model.evidence, *given)
     if found is None:
         return None
-    records, rows, chosen, drifts, batches, taken, now, evidence, gained, told = found
+    records, rows, chosen, drifts, batches, taken, t, evidence, gained, told = found
     each = zip(records, store, rows, strict=True)
     after = tuple(Fresh.of(record, old, count - old.rows) for record, old, count in each)
-    model_after = model.followed(after, batches, taken, now, evidence, Choice(*chosen))
+    model_after = model.followed(after, batches, taken, t, evidence, Choice(*chosen))
     said = None if told is None else posterior_of(model, *told)
     return Run(model_after, batches, taken, gained, said, None, tuple(drifts))

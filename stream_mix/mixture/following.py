@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .adaptive import TILE, Adaptive, Choice, decided, judged_anew, levelled, seen_as
+from .adaptive import Adaptive, Choice, asked, decided, judged_anew, levelled, seen_as
 from .arrays import Array
 from .em import batch_moments, e_step
 from .folders import answer
@@ -33,7 +33,7 @@ def followed(
     if memory.extra and choice.chosen >= memory.extra:
         batches[0] = _own(model, z, w)
     if not model.next_start and len(model.store) > 1:
-        choice = judged_anew(choice, _foretold(model, memory, rows, z), rows.w[:TILE])
+        choice = judged_anew(choice, _foretold(model, memory, rows, z), rows.w)
     store = memory.fold_each(model.store, tuple(batches), model.t, now)
     return decided(memory, store, choice, model.learned + len(rows))
 
@@ -57,17 +57,18 @@ def _own(model: Model, z: Array, w: Array | None) -> Moments:
     return batch_moments(lens.parameters, z, w, basis, lineage, lens.known, model.spec.hard)[0]
 
 
-def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> Array:
-    """Log densities (records, n) of the first rows of a batch, as each record foretells them."""
-    x, z = rows.x[:TILE], z[:TILE]
-    told = []
-    for record in range(len(model.store)):
+def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> list[Array]:
+    """Log densities of the first rows of a batch, for each record of as many as it is asked for."""
+    told: list[Array] = []
+    assert model.choice is not None
+    for record, n in enumerate(asked(memory.extra, model.choice, len(rows), model.generation)):
         seen = seen_as(memory, model.store, record)
-        found = answer(model.spec, seen, x, "log_density")
+        found = answer(model.spec, seen, rows.x[:n], "log_density") if n else np.empty(0)
         if found is None:
-            found = data_log_density(seen.basis, z, e_step(_alone(model, seen).parameters, z).log_density)
+            densities = e_step(_alone(model, seen).parameters, z[:n]).log_density
+            found = data_log_density(seen.basis, z[:n], densities)
         told.append(found)
-    return np.array(told)
+    return told
 
 
 def _alone(model: Model, moments: Moments) -> Model:

@@ -170,6 +170,26 @@ def test_row_by_row_compiled_is_what_learn_does(isa: str, family: str) -> None:
         assert_like(one, other, 1e-8)
 
 
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("batch_size", [16, 80])
+def test_batch_after_batch_compiled_is_what_learn_does(family: str, batch_size: int) -> None:
+    x = jump(2240, 1200, seed=2)
+    model, _, _ = told(Model.new(Spec(3, family, memory=LADDER, batch_size=batch_size), 2), x[:640])
+    weighted = Rows.of(x[640:], w=np.random.default_rng(0).uniform(0.5, 2.0, 1600))
+    with reference():
+        slow, slowly = learn(model, weighted)
+    fast, quickly = learn(model, weighted)
+    assert slow.choice is not None
+    assert fast.choice is not None
+    assert replace(fast.choice, evidence=()) == replace(slow.choice, evidence=())
+    assert (quickly.changes, quickly.rows) == (slowly.changes, slowly.rows)
+    assert [change.kind for change in quickly.changes] == ["drift"]
+    np.testing.assert_allclose(fast.choice.evidence, slow.choice.evidence, atol=1e-7)
+    for i in range(len(slow.store)):
+        one, other = (replace(m, store=(m.store[i],), choice=None) for m in (fast, slow))
+        assert_like(one, other, 1e-8)
+
+
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("family", ["diag", "full"])
 def test_rows_with_holes_are_learned_alike_row_by_row(isa: str, family: str) -> None:
@@ -217,7 +237,8 @@ def test_a_levelled_record_has_equal_weights_and_one_variance_a_feature(family: 
 
 def test_no_row_speaks_for_more_than_its_share() -> None:
     choice = Choice(2, (0.0, 1.0, 0.0))
-    found = judged_anew(choice, np.array([[1e9, 1.0], [-1e9, 0.5], [0.0, 0.0]]), np.array([1.0, 0.5]))
+    told = [np.array([1e9, 1.0]), np.array([-1e9]), np.zeros(2)]
+    found = judged_anew(choice, told, np.array([1.0, 0.5]))
     assert found.evidence == (2.5, 0.0, 0.0)
     assert found.chosen == 2
 

@@ -136,6 +136,7 @@ class Folder:
         drifted: bool,
         same_until: int,
         learned: int,
+        generation: int,
         t: float,
         density: float,
         counted: float,

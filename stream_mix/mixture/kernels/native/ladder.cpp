@@ -70,6 +70,7 @@ bool Ladder::batch(Beside& side, const Rows& rows, const double* t, const Said& 
         side.rows[i] += rows.n;
     }
     side.learned += rows.n;
+    ++side.generation;
     progress.t = newest(t, rows.n, progress.t);
     progress.rows += rows.n;
     ++progress.batches;
@@ -77,27 +78,44 @@ bool Ladder::batch(Beside& side, const Rows& rows, const double* t, const Said& 
     return true;
 }
 
+// adaptive.asked
+void Ladder::ask(const Beside& side, std::int64_t n) {
+    const std::int64_t count = side.records.size(), extra = side.now.extra, chosen = side.now.record;
+    const std::int64_t own = count - extra - (chosen >= extra ? 1 : 0);
+    const std::int64_t turns = std::min(std::max<std::int64_t>(n / FORETOLD, 1), std::max<std::int64_t>(own, 1));
+    told_.resize(count);
+    std::int64_t most = std::min(n, FORETOLD), place = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (i == chosen) continue;
+        std::int64_t rows = std::min(n, FORETOLD);
+        if (i >= extra) rows = place++ % turns == side.generation % turns ? std::min(n, FORETOLD * turns) : 0;
+        told_[i].resize(rows);
+        most = std::max(most, rows);
+    }
+    told_[chosen].resize(most);
+}
+
 // What each record says of the first rows of a batch.
 bool Ladder::foretell(const Beside& side, const Folded& shown, const Rows& rows, int threads) {
-    tile_ = std::min(FORETOLD, rows.n);
-    told_.resize(side.records.size() * tile_);
-    const Rows first = part(rows, 0, tile_);
+    ask(side, rows.n);
     for (std::size_t i = 0; i < side.records.size(); ++i) {
+        if (told_[i].empty()) continue;
+        const Rows first = part(rows, 0, told_[i].size());
         const bool in_use = static_cast<std::int64_t>(i) == side.now.record;
         const bool level = static_cast<std::int64_t>(i) < side.now.extra;
         Folder& by = in_use ? own_ : level ? moving_ : other_;
         const Folded& seen = in_use ? shown : level ? level_ : side.records[i];
-        if (!by.judge(seen, first, {{nullptr, nullptr, told_.data() + i * tile_}, nullptr}, threads)) return false;
+        if (!by.judge(seen, first, {{nullptr, nullptr, told_[i].data()}, nullptr}, threads)) return false;
     }
     return true;
 }
 
 void Ladder::choose(Beside& side, const Rows& rows) {
-    const double* chosen = told_.data() + side.now.record * tile_;
+    const std::vector<double>& chosen = told_[side.now.record];
     for (std::size_t i = 0; i < side.records.size(); ++i) {
         double nats = 0.0;
-        for (std::int64_t row = 0; row < tile_; ++row)
-            nats += Chosen::heard((told_[i * tile_ + row] - chosen[row]) * (rows.w ? rows.w[row] : 1.0));
+        for (std::size_t row = 0; row < told_[i].size(); ++row)
+            nats += Chosen::heard((told_[i][row] - chosen[row]) * (rows.w ? rows.w[row] : 1.0));
         side.now.hear(i, nats);
     }
     bool drift;

@@ -15,6 +15,7 @@ struct Beside {
     std::vector<std::int64_t> rows;
     Chosen now;
     std::int64_t learned;               // rows
+    std::int64_t generation;            // batches
     std::vector<std::int64_t> drifts;  // rows learned by the time that each was found
 };
 
@@ -28,13 +29,13 @@ class Ladder {
 
   private:
     bool batch(Beside& side, const Rows& rows, const double* t, const Said& said, Progress& progress, int threads);
+    void ask(const Beside& side, std::int64_t n);
     bool foretell(const Beside& side, const Folded& shown, const Rows& rows, int threads);
     void choose(Beside& side, const Rows& rows);
 
     Folder own_, moving_, other_;  // of the record in use, of clusters on the move, of each other in turn
     Folded level_;                 // how the record of clusters on the move is read
-    std::vector<double> told_;     // log densities of the first rows, record after record
-    std::int64_t tile_ = 0;
+    std::vector<std::vector<double>> told_;  // log densities of some of the first rows, for each record
 };
 
 }  // namespace stream_mix
