@@ -69,6 +69,12 @@ def test_settings_are_frozen() -> None:
         ("[[models]]\nn_components = 0", "models[0].n_components: found 0, expected a number >= 1"),
         ("[[models]]\nhalf_life = nan", "models[0].half_life: found nan, expected a finite number"),
         ("[[models]]\nhalf_life = 0", "models[0].half_life: found 0, expected a number > 0"),
+        ("[[models]]\nhalf_life = 'soon'", "models[0].half_life: found 'soon', expected a number"),
+        (
+            "[[models]]\ntime_half_life = 'auto'",
+            "models[0].time_half_life: found 'auto', "
+            "expected seconds > 0, or text such as \"90s\", \"10m\", \"1h30m\", \"2d\"",
+        ),
         ("[engine]\nname = 7", "engine.name: found 7, expected text in quotes"),
         ("[publish]\nresponsibilities = 1", "publish.responsibilities: found 1, expected true or false"),
         ("[engine]\nfeatures = 'x'", "engine.features: found 'x', expected a list in square brackets"),
@@ -330,12 +336,18 @@ def test_models_convert_to_specs() -> None:
         window = 4096
         family = "kmeans"
         reg_covar = 1e-3
+        [[models]]
+        name = "e"
+        half_life = "auto"
+        n_components = 4
+        batch_size = 16
     """
-    a, b, c, d = [model.spec() for model in loads(text).models]
+    a, b, c, d, e = [model.spec() for model in loads(text).models]
     assert a == mixture.Spec(n_components=8, family="full", batch_size=256)
     assert b.memory == mixture.HalfLife(500)
     assert (c.memory, c.family) == (mixture.TimeHalfLife(3600), "diag")
     assert (d.memory, d.family, d.prior.reg_covar) == (mixture.Window(4096), "kmeans", 1e-3)
+    assert e.memory == mixture.Adaptive.suited(n_components=4, batch_size=16)
 
 
 def test_limits_default_to_the_protocol_s_own() -> None:

@@ -47,7 +47,7 @@ def slowly(estimator: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-@pytest.mark.parametrize("memory", [{}, {"half_life": 300}, {"window": 400}])
+@pytest.mark.parametrize("memory", [{}, {"half_life": 300}, {"half_life": "auto"}, {"window": 400}])
 @pytest.mark.parametrize("sizes", [[32] * 9, [1, 5, 33, 64, 7], [3000, 10]])
 def test_both_ways_learn_the_same_to_the_last_bit(
     estimator: Any, memory: dict[str, Any], sizes: list[int]
@@ -140,6 +140,9 @@ def test_parameters_that_are_set_between_calls_count_from_the_next_on(estimator:
         {"half_life": 10.0},
         {"half_life": None, "window": 100},
         {"window": None, "batch_size": 16},
+        {"half_life": "auto"},
+        {"batch_size": 32},
+        {"half_life": None},
     )
     for change in changes:
         theirs = clone(fitted)

@@ -103,7 +103,7 @@ def _our_labels_in_batches(x: np.ndarray, k: int, seed: int, window: int) -> np.
 
 
 def _our_density(x: np.ndarray, k: int, seed: int, window: int) -> np.ndarray:
-    return -stream_peers.scores(ours.scorer(k, seed, score="log_density"), x)
+    return -stream_peers.scores(ours.scorer(k, seed, score="log_density", half_life="auto"), x)
 
 
 def _our_density_in_batches(x: np.ndarray, k: int, seed: int, window: int) -> np.ndarray:
@@ -112,7 +112,7 @@ def _our_density_in_batches(x: np.ndarray, k: int, seed: int, window: int) -> np
 
 def _in_batches(x: np.ndarray, k: int, seed: int, ask: Callable, before: float) -> np.ndarray:
     """What the estimator of the scikit-learn door, which learns in batches, says of each batch before it."""
-    model = ours.mixture(k, seed)
+    model = ours.mixture(k, seed, half_life="auto")
     size = model.batch_size
     said = [np.full(min(size, len(x)), before)]
     for start in range(0, len(x), size):
@@ -147,7 +147,7 @@ FAMILY = Family(
     title="Streams that drift, in their own order and coordinates; each row judged before it is learned",
     notes=(
         "ARI: mean over windows of 400 rows; log density: nats a row, in the data's units. The first window",
-        "is for the start and not counted. Ours has its defaults and the number of clusters. Batch EM is",
+        "is for the start and not counted. Ours has half_life='auto' and the number of clusters. Batch EM is",
         "scikit-learn's; fitted to the very window it is asked about, it is a ceiling. worst: of the first",
         "seed's windows.",
     ),

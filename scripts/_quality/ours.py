@@ -55,8 +55,8 @@ MIXTURE = Learner("stream_mix GaussianMixture", "1", _mixture, ours=True)
 
 
 def clusterer(k: int, seed: int) -> river.GaussianMixture:
-    """The mixture of the River door: it learns row by row."""
-    return river.GaussianMixture(k, seed=seed)
+    """The mixture of the River door: it learns row by row, and finds its half-life by itself."""
+    return river.GaussianMixture(k, seed=seed, half_life="auto")
 
 
 def scorer(k: int, seed: int, **more: Any) -> river.GaussianMixtureScorer:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from stream_mix.config.addresses import Address, parse_endpoint, parse_host_port, parse_seconds
@@ -34,6 +43,10 @@ def _connect(text: str) -> str:
     return text
 
 
+def _auto(value: object, number: ValidatorFunctionWrapHandler) -> object:
+    return value if value == "auto" else number(value)
+
+
 def _http(text: str) -> str:
     if text:
         parse_host_port(text)
@@ -58,6 +71,10 @@ Bind = Annotated[str, Field(strict=True), AfterValidator(_bind)]
 Connect = Annotated[str, Field(strict=True), AfterValidator(_connect)]
 Http = Annotated[str, Field(strict=True), AfterValidator(_http)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+if TYPE_CHECKING:
+    PositiveOrAuto = float | Literal["auto"]
+else:  # not a union, whose errors would be those of both of its halves
+    PositiveOrAuto = Annotated[Positive, WrapValidator(_auto)]
 
 
 class Section(BaseModel):
@@ -193,8 +210,8 @@ class Model(Section):
     """number of components"""
     assignment: Literal["soft", "hard"] | None = None
     """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
-    half_life: Positive | None = None
-    """memory: rows after which a row counts half"""
+    half_life: PositiveOrAuto | None = None
+    """memory: rows after which a row counts half; "auto": what foretells the stream best"""
     time_half_life: Seconds | None = None
     """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
     window: Count | None = None
@@ -220,7 +237,9 @@ class Model(Section):
         from stream_mix import mixture
 
         memory: Any = mixture.Forever()
-        if self.half_life is not None:
+        if self.half_life == "auto":
+            memory = mixture.Adaptive.suited(self.n_components, self.batch_size)
+        elif self.half_life is not None:
             memory = mixture.HalfLife(self.half_life)
         elif self.time_half_life is not None:
             memory = mixture.TimeHalfLife(self.time_half_life)

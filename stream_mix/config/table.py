@@ -12,7 +12,11 @@ from stream_mix.config.settings import Settings
 BEGIN, END = "<!-- config:begin -->", "<!-- config:end -->"
 
 _KINDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-_DURATIONS = {"time_half_life", "lateness"}
+_TYPES = {
+    "half_life": 'number or `"auto"`',
+    "time_half_life": "number or text",
+    "lateness": "number or text",
+}
 
 
 class Key(NamedTuple):
@@ -34,7 +38,7 @@ def describe() -> list[Key]:
     keys = []
     for section in Settings.model_fields:
         for name, field in table_at(Settings, (section,)).model_fields.items():
-            kind = "number or text" if name in _DURATIONS else _kind(field.annotation)
+            kind = _TYPES.get(name) or _kind(field.annotation)
             meaning = (field.description or "").strip()
             keys.append(Key(f"{section}.{name}", kind, _default(field.default), meaning))
     return keys

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..mixture import Model, Validity, health, measured, parameters, posterior, stability
+from ..mixture.health import in_use
 from ..protocol import ErrorReply, Frame, Health, Prediction, ProtocolError, Query, Scores, Snapshot
 from .events import Array
 from .features import admitted, aligned
@@ -76,6 +77,7 @@ def snapshot(state: EngineState, name: str, model: Model, number: int, found: Va
     kept = {
         "kind": moments.kind, "lineage": moments.lineage, "rows": moments.rows,
         "mass": moments.mass, "seen": moments.seen, "mean": moments.mean, "scatter": moments.scatter,
+        **({} if model.choice is None else in_use(model)),
     }  # fmt: skip
     return Snapshot(
         name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family,

@@ -5,6 +5,7 @@ steps), `seeding` (the start), `memory` (what is forgotten) and `learning` (how 
 a clustering is, say `validity`, `overlap` and `agreement`.
 """
 
+from .adaptive import Adaptive, Choice
 from .basis import Basis
 from .changes import Change
 from .families import FAMILIES, Family, Parameters, estimate
@@ -24,8 +25,10 @@ from .validity import Validity, measured, stability
 __all__ = [
     "FAMILIES",
     "MAXIMUM_LIKELIHOOD",
+    "Adaptive",
     "Basis",
     "Change",
+    "Choice",
     "Family",
     "Forever",
     "HalfLife",

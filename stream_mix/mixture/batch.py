@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .arrays import Array
 from .basis import Basis
 from .em import batch_moments
@@ -210,4 +211,7 @@ def _with_empty(moments: Moments, means: Array) -> Moments:
 def _model(spec: Spec, moments: Moments, learned: int) -> Model:
     """A model past its start that holds these moments."""
     blank = Model.new(spec, moments.d)
-    return replace(blank, store=(moments,), next_start=0, generation=1, learned=learned)
+    blank = replace(blank, next_start=0, generation=1, learned=learned)
+    if not isinstance(spec.memory, Adaptive):
+        return replace(blank, store=(moments,))
+    return replace(blank, store=spec.memory.begun(moments), choice=Choice.first(spec.memory))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from .adaptive import Adaptive, Choice
 from .arrays import Array, Ints
 from .folders import Fresh, folded_of, folder_of, one_bucket
 from .kernels import threads
@@ -28,6 +29,7 @@ class Run(NamedTuple):
         said: with `tell`, what the model said of each row before its batch was learned.
         labels: with `label`, and where all rows were learned, the index of each one's likeliest component
             after that.
+        drifts: of an adaptive memory, the number of learned rows at each.
     """
 
     model: Model
@@ -36,6 +38,7 @@ class Run(NamedTuple):
     gained: float
     said: Posterior | None
     labels: Ints | None
+    drifts: tuple[int, ...] = ()
 
 
 def run(model: Model, rows: Rows, most: int, *, rest: bool = False, tell: bool = False) -> Run | None:
@@ -62,11 +65,14 @@ def run_of(
     """
     spec = model.spec
     # Batches of a large mixture that are long enough go where rows are scored by short lists.
-    if model.next_start or one_bucket(spec.memory) is None or applies(model.k, spec.batch_size):
+    known = one_bucket(spec.memory) is not None or model.choice is not None
+    if model.next_start or not known or applies(model.k, spec.batch_size):
         return None
     folder = folder_of(spec, model.d)
     if folder is None:
         return None
+    if model.choice is not None:
+        return _beside(folder, model, (x, w, t, largest, most, rest, tell, threads.count()))
     before = model.store[0]
     found: tuple[Any, ...] | None = folder.learn(
         folded_of(folder, before), model.t, *model.evidence, x, w, t, largest, most, rest, tell, label,
@@ -78,3 +84,25 @@ def run_of(
     after = model.followed((Fresh.of(folded, before, taken),), batches, taken, now, evidence)
     said = None if told is None else posterior_of(model, *told)
     return Run(after, batches, taken, gained, said, labels)
+
+
+def _beside(folder: Any, model: Model, given: tuple[Any, ...]) -> Run | None:
+    """`run_of` of a model whose memories stand side by side."""
+    memory, choice = model.spec.memory, model.choice
+    assert isinstance(memory, Adaptive)
+    assert choice is not None
+    store = model.store
+    records = [folded_of(folder, record) for record in store]
+    rows = [record.rows for record in store]
+    beside = records, list(memory.half_lives), rows, memory.extra, memory.settling
+    now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+    counts = model.learned, model.generation, model.t
+    found: tuple[Any, ...] | None = folder.learn_beside(*beside, *now, *counts, *model.evidence, *given)
+    if found is None:
+        return None
+    records, rows, chosen, drifts, batches, taken, t, evidence, gained, told = found
+    each = zip(records, store, rows, strict=True)
+    after = tuple(Fresh.of(record, old, count - old.rows) for record, old, count in each)
+    model_after = model.followed(after, batches, taken, t, evidence, Choice(*chosen))
+    said = None if told is None else posterior_of(model, *told)
+    return Run(model_after, batches, taken, gained, said, None, tuple(drifts))

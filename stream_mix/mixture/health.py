@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .adaptive import Adaptive, half_life_of
 from .kernels import IMPLEMENTATION, shortlist
 from .model import Model
 from .validity import Validity, measured
@@ -20,8 +21,11 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
     taken together (`overlap.clusters`), the other figures are as `Validity` says.
 
     `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has
-    everything. `scored_share` and `truncation_loss` are of the last call in this process that scored rows by
-    short lists of components (`kernels.shortlist`). A figure that is not known yet is None.
+    everything. `half_life` is that by which rows count, in rows (None: none, or one of time). Where it is
+    found by itself, `moving` says whether clusters are taken to be on the move, and `rival` how many nats
+    speak for another memory, which takes over at `adaptive.ENOUGH`. `scored_share` and `truncation_loss` are
+    of the last call in this process that scored rows by short lists of components (`kernels.shortlist`). A
+    figure that is not known yet is None.
 
     >>> from stream_mix.mixture import Spec
     >>> health(Model.new(Spec(n_components=2), d=3))["warming"]
@@ -39,6 +43,7 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
         "settled": model.next_start == 0,
         "t": None if math.isnan(model.t) else model.t,
         "log_likelihood": None if math.isnan(model.log_likelihood) else model.log_likelihood,
+        **in_use(model),
         "mass": None,
         "lightest": None,
         "effective_components": None,
@@ -68,3 +73,17 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
             report[name] = getattr(found, name)
         report["clusters"] = None if found.clusters is None else len(found.clusters)
     return report
+
+
+def in_use(model: Model) -> dict[str, int | float | str | bool | None]:
+    """Which memory a model goes by, and what speaks for another."""
+    memory, choice = model.spec.memory, model.choice
+    half_life = half_life_of(memory, choice)
+    found: dict[str, int | float | str | bool | None] = {
+        "half_life": half_life if math.isfinite(half_life) else None,
+        "moving": None,
+        "rival": None,
+    }
+    if isinstance(memory, Adaptive) and choice is not None:
+        found["moving"], found["rival"] = choice.chosen < memory.extra, max(choice.evidence)
+    return found

@@ -15,6 +15,7 @@ from . import batches
 from .arrays import Array, Ints
 from .changes import Change
 from .em import centred, e_step, moments_with_holes, sums_of
+from .following import followed
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .lateness import on_time
@@ -164,7 +165,8 @@ def _until_look(model: Model) -> int:
 def _after(run: batches.Run, before: Model, rows: Rows) -> tuple[Model, Learned]:
     """What a run of the compiled fold came to, basis and sample looked at where that is due."""
     model, changes = _looked_after(run.model, before, rows.x, rows.w, rows.t)
-    return model, Learned(run.rows, run.batches, run.gained, changes)
+    drifts = tuple(Change("drift", -1, (), offset) for offset in run.drifts)
+    return model, Learned(run.rows, run.batches, run.gained, drifts + changes)
 
 
 def _looked_after(
@@ -217,21 +219,23 @@ def _step(
     """
     model = with_origins(model, rows)
     now = rows.newest(model.t)
-    basis, store, spec = model.basis, model.store, model.spec
-    z = basis.forward(rows.x)
+    z = model.basis.forward(rows.x)
     weights = counted(model, rows, now)
     batch, log_density, told = _batch(model, z, weights, tell)
     evidence, gained = _evidence(model, rows, z, log_density)
+    store, choice, drift = followed(model, rows, z, weights, batch, now)
+    drifts = (Change("drift", -1, (), offset + len(rows)),) if drift else ()
     after = replace(
         model,
-        store=spec.memory.fold(store, batch, model.t, now),
+        store=store,
+        choice=choice,
         generation=model.generation + 1,
         learned=offset + len(rows),
         t=now,
         evidence=evidence,
     )
     after, changes = _looked_after(after, model, rows.x, rows.w, rows.t)
-    return after, Learned(len(rows), 1, gained, changes), told
+    return after, Learned(len(rows), 1, gained, drifts + changes), told
 
 
 def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments, Array, Told | None]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .arrays import Array
 from .basis import Basis
 from .folders import one_bucket
 from .kernels import available, chosen
+from .memory import Store
 from .model import Model
 from .moments import Moments
 from .rows import Rows
@@ -47,7 +49,7 @@ def goes_live(spec: Spec, isa: str | None = None) -> bool:
     """Whether models of that specification can go live: compiled code knows the family, a batch is one row,
     the log-likelihood is watched, and the memory is one record."""
     compiled = Live is not None and (isa or chosen().name) != _REFERENCE
-    known = spec.family_value.compiled and one_bucket(spec.memory) is not None
+    known = spec.family_value.compiled and _memory(spec) is not None
     return compiled and known and spec.watch and spec.batch_size == 1
 
 
@@ -63,14 +65,14 @@ def live_of(
     With `names`, one for each feature, rows can come as dicts; `weight_name` and `time_name` are what their
     weights and event times are called. `isa` is the instruction set, that of the kernels by default.
     """
-    spec, memory = model.spec, one_bucket(model.spec.memory)
-    if memory is None or len(model.store) != 1 or len(model.pending) or not goes_live(spec, isa):
+    spec, memory = model.spec, _memory(model.spec)
+    if memory is None or not model.store or len(model.pending) or not goes_live(spec, isa):
         return None
     entries = model.d * (model.d + 1) // 2 if spec.family_value.scatter == "full" else model.d
     if not 0 < (model.k + 7) // 8 * 8 * entries <= _LARGEST:
         return None
-    moments, prior = model.store[0], spec.prior
-    return Live(
+    moments, prior = model.moments, spec.prior
+    live = Live(
         isa or chosen().name,
         spec.family,
         spec.hard,
@@ -97,16 +99,35 @@ def live_of(
         weight_name,
         time_name,
     )
+    if model.choice is not None and isinstance(spec.memory, Adaptive):
+        choice, each = model.choice, zip(map(one_bucket, spec.memory.memories), model.store, strict=True)
+        records = [(*named, m.mass, m.seen, m.mean, m.scatter, m.rows) for named, m in each if named]
+        now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+        live.put_beside(records, spec.memory.extra, *now, spec.memory.settling)
+    return live
+
+
+def _memory(spec: Spec) -> tuple[str, float] | None:
+    """What compiled code calls the memory of a model itself: one bucket, or several, which each have their
+    own."""
+    return ("forever", 1.0) if isinstance(spec.memory, Adaptive) else one_bucket(spec.memory)
 
 
 def model_of(live: Live, before: Model) -> Model:
     """The model that `before` has become since it went live, or since this was last asked: rows for the
     reservoir or the sample are handed over once."""
-    mass, seen, mean, scatter = live.moments()
     old = before.store[0]
     basis = Basis(live.origin, live.scale)
     basis = old.basis if basis.same(old.basis) else basis
-    moments = Moments(old.kind, basis, old.lineage, mass, seen, mean, scatter, live.rows)
+
+    def record(arrays: tuple[Array, Array, Array, Array], rows: int) -> Moments:
+        return Moments(old.kind, basis, old.lineage, *arrays, rows)
+
+    choice: Choice | None = None
+    if (beside := live.choice()) is None:
+        store: Store = (record(live.moments(), live.rows),)
+    else:
+        store, choice = tuple(record(*one) for one in beside[0]), Choice(*beside[1:])
     kept = live.take_reservoir()
     reservoir, sample = before.reservoir, before.sample
     if sample is None:
@@ -115,7 +136,8 @@ def model_of(live: Live, before: Model) -> Model:
         sample = replace(sample, fresh=(*sample.fresh, _rows(kept)))
     return replace(
         before,
-        store=(moments,),
+        store=store,
+        choice=choice,
         reservoir=reservoir,
         sample=sample,
         generation=live.generation,

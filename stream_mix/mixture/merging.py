@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .adaptive import Choice
 from .arrays import Ints
 from .basis import Basis
 from .changes import Change
@@ -218,6 +219,7 @@ def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
         evidence=(model.evidence[0] + other.evidence[0], model.evidence[1] + other.evidence[1]),
         late=model.late + other.late,
         sample=_sample(model, other),
+        choice=_choice(model, other),
     )
     return _sampling(joined)
 
@@ -230,6 +232,14 @@ def _sample(model: Model, other: Model) -> Sample | None:
     mass = float(model.moments.mass.sum()), float(other.moments.mass.sum())
     rows = mixed(ours.settled(), theirs.settled(), *mass, seed=model.spec.random_state)
     return replace(ours, rows=rows, fresh=(), named=max(ours.named, theirs.named))
+
+
+def _choice(model: Model, other: Model) -> Choice | None:
+    """The shorter memory of the two in use, if either had to be: nothing is held against it yet."""
+    if model.choice is None or other.choice is None:
+        return None
+    first = min(model.choice, other.choice, key=lambda choice: choice.chosen)
+    return replace(first, evidence=(0.0,) * len(first.evidence))
 
 
 def _matched(model: Model, other: Model, most: int) -> tuple[Model, Merged]:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .adaptive import Adaptive, Choice, seen_as
 from .arrays import Array, Ints
 from .basis import Basis
 from .em import e_step, outlier
@@ -43,6 +44,8 @@ class Model:
         late: rows that were left out because they came too late (`Spec.lateness`).
         sample: rows that stand for all that is remembered, once the start is settled; None where there are
             too many components for reviews.
+        choice: which record of an adaptive memory is in use; None before the first start, and for other
+            memories.
 
     >>> from stream_mix.mixture import Rows, learn
     >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
@@ -64,6 +67,7 @@ class Model:
     evidence: tuple[float, float] = (0.0, 0.0)
     late: int = 0
     sample: Sample | None = None
+    choice: Choice | None = None
 
     @classmethod
     def new(cls, spec: Spec, d: int) -> Model:
@@ -71,9 +75,16 @@ class Model:
         return cls(spec, d, tuple(range(spec.n_components)), (), Rows.none(d), (), next_start=1)
 
     def followed(
-        self, store: Store, batches: int, rows: int, t: float, evidence: tuple[float, float]
+        self,
+        store: Store,
+        batches: int,
+        rows: int,
+        t: float,
+        evidence: tuple[float, float],
+        choice: Choice | None = None,
     ) -> Model:
-        """The model after so many further batches and rows, which left this store, time and evidence."""
+        """The model after so many further batches and rows, which left this store, time, evidence and
+        choice."""
         # What `dataclasses.replace` would make, in a fifth of its time: models go by many a second.
         made = object.__new__(Model)
         made.__dict__.update(
@@ -90,6 +101,7 @@ class Model:
             evidence=evidence,
             late=self.late,
             sample=self.sample,
+            choice=choice,
         )
         return made
 
@@ -110,8 +122,11 @@ class Model:
 
     @cached_property
     def moments(self) -> Moments:
-        """All that the memory holds, as one record."""
-        return total(self.store)
+        """All that the memory holds, as one record; of several side by side, the one in use."""
+        if self.choice is None:
+            return total(self.store)
+        assert isinstance(self.spec.memory, Adaptive)
+        return seen_as(self.spec.memory, self.store, self.choice.chosen)
 
     @property
     def basis(self) -> Basis:

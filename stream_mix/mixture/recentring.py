@@ -8,7 +8,6 @@ import numpy as np
 
 from .basis import Basis, least_scale
 from .changes import Change
-from .memory import total
 from .model import Model
 from .rows import Rows
 
@@ -47,7 +46,7 @@ def with_origins(model: Model, rows: Rows) -> Model:
 def _better_basis(model: Model) -> Basis | None:
     """A basis about the data as remembered now, where the present one is far off; None where it still
     serves."""
-    moments, old = total(model.store), model.basis
+    moments, old = model.moments, model.basis
     heavy = moments.seen >= _LIGHT * moments.seen.mean(axis=0)
     part = np.where(heavy, moments.seen, 0.0)
     seen = part.sum(axis=0)

@@ -8,11 +8,12 @@ from functools import reduce
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .arrays import Array, Bools, Ints
 from .basis import Basis, without_giants
 from .em import batch_moments
 from .families import Parameters
-from .memory import Store
+from .memory import Memory, Store
 from .model import Model, counted
 from .moments import Moments, lineage_of
 from .priors import Prior
@@ -55,10 +56,10 @@ def started(model: Model, learned: int) -> Model:
         # A stream that stands still has not begun: components on one place would never part again.
         due *= PATIENCE
     settled = learned >= due
-    store = _replayed(model, rows, z, found, basis)
     return replace(
         model,
-        store=store,
+        store=_remembered(model, rows, z, found, basis),
+        choice=Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None,
         sample=_sample(model, rows, learned) if settled else None,
         reservoir=() if settled else (rows,),
         next_start=0 if settled else min(2 * learned, due),
@@ -69,8 +70,9 @@ def started(model: Model, learned: int) -> Model:
 
 
 def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
-    """The sample of a settled model; None where there are more components than reviews can be made of."""
-    if model.k > MOST_REVIEWED:
+    """The sample of a settled model; None where there are more components than reviews can be made of, and
+    where the memory finds its half-life: it is as short as the stream wants it."""
+    if model.k > MOST_REVIEWED or isinstance(model.spec.memory, Adaptive):
         return None
     most = size(model.spec.start_rows(model.d), model.d)
     return begun(rows, most, learned, model.spec.random_state, max(model.components) + 1)
@@ -85,6 +87,18 @@ def started_prior(prior: Prior) -> Prior:
 def _distinct(z: Array) -> int:
     """How many different rows there are among z (n, d)."""
     return len(np.unique(np.nan_to_num(z), axis=0))
+
+
+def _remembered(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:
+    """The reservoir's rows in the memory, or in each of those side by side."""
+    if not isinstance(model.spec.memory, Adaptive):
+        return _replayed(model, rows, z, found, basis)
+    known: dict[Memory, Store] = {}
+    for memory in model.spec.memory.memories:
+        if memory not in known:
+            alone = replace(model, spec=replace(model.spec, memory=memory))
+            known[memory] = _replayed(alone, rows, z, found, basis)
+    return tuple(known[memory][0] for memory in model.spec.memory.memories)
 
 
 def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis) -> Store:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .adaptive import Adaptive, Choice
 from .basis import Basis
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .model import Model
@@ -23,7 +24,8 @@ Tree: TypeAlias = Any
 """str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
 alias that mypy and msgpack share.)"""
 
-_MEMORIES: Mapping[str, type[Forever] | type[HalfLife] | type[TimeHalfLife] | type[Window]] = {
+_MEMORIES: Mapping[str, type[Any]] = {
+    "adaptive": Adaptive,
     "forever": Forever,
     "half_life": HalfLife,
     "time_half_life": TimeHalfLife,
@@ -52,6 +54,7 @@ def to_state(model: Model) -> dict[str, Tree]:
         **late,
         # So is that of a model without a sample.
         **({} if model.sample is None else {"sample": _sample_to_state(model.sample)}),
+        **({} if model.choice is None else {"choice": _choice_to_state(model.choice)}),
     }
 
 
@@ -73,6 +76,7 @@ def from_state(state: Mapping[str, Tree]) -> Model:
         evidence=(state["evidence"][0], state["evidence"][1]),
         late=state.get("late", 0),
         sample=_sample_from_state(state["sample"]) if "sample" in state else None,
+        choice=_choice_from_state(state["choice"]) if "choice" in state else None,
     )
 
 
@@ -92,7 +96,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         "n_components": spec.n_components,
         "family": spec.family,
         "assignment": spec.assignment,
-        "memory": {"kind": name, **asdict(spec.memory)},  # type: ignore[call-overload]  # Memory is a protocol; all of its values are dataclasses
+        "memory": {"kind": name, **_plain(spec.memory)},
         "prior": asdict(spec.prior),
         "batch_size": spec.batch_size,
         "random_state": spec.random_state,
@@ -105,7 +109,9 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
 def spec_from_state(state: Mapping[str, Tree]) -> Spec:
     """The specification that `spec_to_state` was given."""
     values = dict(state["memory"])
-    memory: Memory = _MEMORIES[values.pop("kind")](**values)
+    kind = _MEMORIES[values.pop("kind")]
+    fields: dict[str, Tree] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    memory: Memory = kind(**fields)
     rest = {key: state[key] for key in ("n_components", "family", "assignment", "batch_size", "random_state")}
     return Spec(
         memory=memory,
@@ -114,6 +120,20 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         lateness=state.get("lateness"),
         **rest,
     )
+
+
+def _plain(memory: Memory) -> dict[str, Tree]:
+    """The fields of a memory, as plain values."""
+    values: dict[str, Tree] = asdict(memory)  # type: ignore[call-overload]  # Memory is a protocol; all of its values are dataclasses
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _choice_to_state(choice: Choice) -> dict[str, Tree]:
+    return {**asdict(choice), "evidence": list(choice.evidence)}
+
+
+def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
+    return Choice(**{**state, "evidence": tuple(state["evidence"])})
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

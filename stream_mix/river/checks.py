@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
-from ..mixture import FAMILIES, Forever, HalfLife, Memory, Prior, TimeHalfLife, Window
+from ..mixture import FAMILIES, Adaptive, Forever, HalfLife, Memory, Prior, TimeHalfLife, Window
+from ..mixture.adaptive import NO_AUTO_TIME
 
 
 def whole(name: str, value: object, least: int) -> int:
@@ -27,8 +28,16 @@ def positive(name: str, value: object, unit: str) -> float:
     return float(value)
 
 
-def memory_of(half_life: float | None, time_half_life: float | None, window: int | None) -> Memory:
-    """The memory that at most one of the three parameters asks for. Raises ValueError where two do.
+def memory_of(
+    half_life: float | str | None,
+    time_half_life: float | None,
+    window: int | None,
+    *,
+    n_components: int = 1,
+    batch_size: int = 1,
+) -> Memory:
+    """The memory that at most one of the three parameters asks for; `half_life="auto"` follows the number of
+    components and the rows of a batch. Raises ValueError where two do.
 
     >>> memory_of(None, None, 100), memory_of(None, None, None)
     (Window(rows=100), Forever())
@@ -37,6 +46,10 @@ def memory_of(half_life: float | None, time_half_life: float | None, window: int
     chosen = [f"{name}={value!r}" for name, value in given.items() if value is not None]
     if len(chosen) > 1:
         raise ValueError(f"{' and '.join(chosen)} are two memories, expected one or none")
+    if isinstance(half_life, str) and half_life == "auto":
+        return Adaptive.suited(n_components, batch_size)
+    if isinstance(time_half_life, str) and time_half_life == "auto":
+        raise ValueError(NO_AUTO_TIME)
     if half_life is not None:
         return HalfLife(positive("half_life", half_life, "rows"))
     if time_half_life is not None:

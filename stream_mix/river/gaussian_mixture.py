@@ -27,7 +27,7 @@ class GaussianMixture(Clusterer):
     covariance_type
         `full`, `tied`, `diag` or `spherical`.
     half_life
-        Rows after which a row counts half.
+        Rows after which a row counts half; `auto`: found out from how well several foretell the stream.
     time_half_life
         Seconds of event time after which a row counts half.
     window
@@ -77,7 +77,7 @@ class GaussianMixture(Clusterer):
         n_components: int = 5,
         covariance_type: str = "full",
         *,
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
         batch_size: int = 1,

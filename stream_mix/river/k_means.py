@@ -23,7 +23,7 @@ class KMeans(Clusterer):
     n_clusters
         Number of clusters, k.
     half_life
-        Rows after which a row counts half.
+        Rows after which a row counts half; `auto`: found out from how well several foretell the stream.
     time_half_life
         Seconds of event time after which a row counts half.
     window
@@ -57,7 +57,7 @@ class KMeans(Clusterer):
         self,
         n_clusters: int = 5,
         *,
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
         batch_size: int = 1,

@@ -46,7 +46,7 @@ from .views import Views
 class Learner(Views, base.Estimator):
     """The learning half of an estimator: a subclass sets its parameters as attributes and calls `_begin`."""
 
-    half_life: float | None
+    half_life: float | str | None
     time_half_life: float | None
     window: int | None
     batch_size: int
@@ -61,12 +61,14 @@ class Learner(Views, base.Estimator):
             raise ValueError(f"time_feature and weight_feature are both {self.time_feature!r}, expected two")
         # Without a seed every instance draws its own, as River's estimators do.
         drawn = int(np.random.default_rng().integers(1 << 62))
+        size = whole("batch_size", self.batch_size, 1)
+        given = self.half_life, self.time_half_life, self.window
         spec = Spec(
             n_components=n_components,
             family=family,
-            memory=memory_of(self.half_life, self.time_half_life, self.window),
+            memory=memory_of(*given, n_components=n_components, batch_size=size),
             prior=prior,
-            batch_size=whole("batch_size", self.batch_size, 1),
+            batch_size=size,
             random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
             lateness=None if self.lateness is None else check_lateness(self.lateness),
         )

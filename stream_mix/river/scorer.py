@@ -36,7 +36,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     score
         `tail_probability` or `log_density`.
     half_life
-        Rows after which a row counts half.
+        Rows after which a row counts half; `auto`: found out from how well several foretell the stream.
     time_half_life
         Seconds of event time after which a row counts half.
     window
@@ -74,7 +74,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         covariance_type: str = "full",
         *,
         score: str = "tail_probability",
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
         batch_size: int = 1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from operator import attrgetter, is_
 from typing import Any, Self
 
@@ -28,6 +27,7 @@ from ..mixture import (
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted, fit
 from ..mixture.folders import answer
+from ..mixture.following import going_on
 from ..mixture.kernels import first_beyond
 from ..mixture.learning import learn_whole
 from ..mixture.rows import LARGEST, checked
@@ -94,7 +94,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if first:
             model = Model.new(spec, x.shape[1])
         else:
-            model = self.model_ if spec == self.model_.spec else replace(self.model_, spec=spec)
+            model = self.model_ if spec == self.model_.spec else going_on(self.model_, spec)
         model, _ = learn(model, _rows(x, sample_weight, t))
         self.model_, _ = flush(model)
         timeless = not isinstance(spec.memory, TimeHalfLife)

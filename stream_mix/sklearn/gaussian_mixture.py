@@ -35,7 +35,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         max_iter: most sweeps of `fit`.
         random_state: seed of the start and of `sample`; None draws one from NumPy's global generator.
         batch_size: rows that `partial_fit` learns at once.
-        half_life: rows after which a row counts half; None: rows count for ever.
+        half_life: rows after which a row counts half; None: rows count for ever; `auto`: found out from how
+            well several foretell the stream.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
         window: only about the last `window` rows count. At most one of these three can be given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
@@ -68,7 +69,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         max_iter: int = 100,
         random_state: Any = None,
         batch_size: int = 256,
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
         lateness: float | None = None,
@@ -93,12 +94,15 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             raise ValueError(f"covariance_type is {self.covariance_type!r}, expected one of {known}")
         if self.prior is not None and not isinstance(self.prior, Prior):
             raise TypeError(f"prior is {self.prior!r}, expected a stream_mix.mixture.Prior or None")
+        k = inputs.integer("n_components", self.n_components, 1)
+        size = inputs.integer("batch_size", self.batch_size, 1)
+        given = self.half_life, self.time_half_life, self.window
         return Spec(
-            n_components=inputs.integer("n_components", self.n_components, 1),
+            n_components=k,
             family=self.covariance_type,
-            memory=inputs.memory(self.half_life, self.time_half_life, self.window),
+            memory=inputs.memory(*given, n_components=k, batch_size=size),
             prior=replace(self.prior or Prior(), reg_covar=inputs.number("reg_covar", self.reg_covar)),
-            batch_size=inputs.integer("batch_size", self.batch_size, 1),
+            batch_size=size,
             random_state=random_state,
             lateness=self.lateness,
         )

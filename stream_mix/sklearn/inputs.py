@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
-from ..mixture import Forever, HalfLife, Memory, TimeHalfLife, Window
+from ..mixture import Adaptive, Forever, HalfLife, Memory, TimeHalfLife, Window
+from ..mixture.adaptive import NO_AUTO_TIME
 from ..mixture.arrays import Array
 from ..mixture.kernels import first_beyond
 from ..mixture.rows import LARGEST
@@ -31,14 +32,21 @@ def number(name: str, value: Any) -> float:
     return float(value)
 
 
-def memory(half_life: Any, time_half_life: Any, window: Any) -> Memory:
-    """The memory that at most one of three parameters asks for; none of them: nothing is ever forgotten."""
+def memory(
+    half_life: Any, time_half_life: Any, window: Any, *, n_components: int = 1, batch_size: int = 1
+) -> Memory:
+    """The memory that at most one of three parameters asks for; none of them: nothing is ever forgotten.
+    `half_life="auto"` follows the number of components and the rows of a batch."""
     given = {"half_life": half_life, "time_half_life": time_half_life, "window": window}
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) > 1:
         raise ValueError(f"{' and '.join(named)} are given, expected at most one of {', '.join(given)}")
     if window is not None:
         return Window(integer("window", window, 1))
+    if isinstance(half_life, str) and half_life == "auto":
+        return Adaptive.suited(n_components, batch_size)
+    if isinstance(time_half_life, str) and time_half_life == "auto":
+        raise ValueError(NO_AUTO_TIME)
     if half_life is not None:
         return HalfLife(number("half_life", half_life))
     if time_half_life is not None:

@@ -31,7 +31,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
             variance of a feature.
         random_state: seed of the start; None draws one from NumPy's global generator.
         batch_size: rows that `partial_fit` learns at once.
-        half_life: rows after which a row counts half; None: rows count for ever.
+        half_life: rows after which a row counts half; None: rows count for ever; `auto`: found out from how
+            well several foretell the stream.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
         window: only about the last `window` rows count. At most one of these three can be given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
@@ -63,7 +64,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         tol: float = 1e-4,
         random_state: Any = None,
         batch_size: int = 256,
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
         lateness: float | None = None,
@@ -79,11 +80,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         self.lateness = lateness
 
     def _spec(self, random_state: int) -> Spec:
+        k = inputs.integer("n_clusters", self.n_clusters, 1)
+        size = inputs.integer("batch_size", self.batch_size, 1)
+        given = self.half_life, self.time_half_life, self.window
         return Spec(
-            n_components=inputs.integer("n_clusters", self.n_clusters, 1),
+            n_components=k,
             family="kmeans",
-            memory=inputs.memory(self.half_life, self.time_half_life, self.window),
-            batch_size=inputs.integer("batch_size", self.batch_size, 1),
+            memory=inputs.memory(*given, n_components=k, batch_size=size),
+            batch_size=size,
             random_state=random_state,
             watch=False,
             lateness=self.lateness,

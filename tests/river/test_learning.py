@@ -18,6 +18,7 @@ from stream_mix.river import GaussianMixture, GaussianMixtureScorer, KMeans
 
 MEMORIES: list[dict[str, Any]] = [
     {}, {"half_life": 5.0}, {"window": 6}, {"time_half_life": 3.0}, {"half_life": 5.0, "lateness": 10.0},
+    {"half_life": "auto"},
 ]  # fmt: skip
 
 values = st.one_of(st.none(), st.booleans(), st.integers(-50, 50), st.floats(-1e6, 1e6), st.just(math.nan))
@@ -229,6 +230,8 @@ BAD = [
     ({"time_half_life": -1.0}, "time_half_life is -1.0, expected a number of seconds > 0"),
     ({"lateness": -1.0}, "lateness is -1.0, expected a finite number of seconds >= 0"),
     ({"lateness": "60"}, "lateness is '60', expected a finite number of seconds >= 0"),
+    ({"half_life": "soon"}, "half_life is 'soon', expected a number of rows > 0"),
+    ({"time_half_life": "auto"}, "time_half_life is 'auto', expected a number of seconds > 0; a half-life"),
     ({"time_half_life": "60"}, "time_half_life is '60', expected a number of seconds > 0"),
     ({"window": 0}, "window is 0, expected an integer >= 1"),
     ({"window": 10.5}, "window is 10.5, expected an integer >= 1"),

@@ -122,6 +122,33 @@ class Folder:
         label: bool,
         threads: int,
     ) -> tuple[Any, ...] | None: ...
+    # The same of several memories side by side: records and their rows, a Choice, the rows learned at each
+    # drift, and what `learn` gives of the rest.
+    def learn_beside(
+        self,
+        records: list[Folded],
+        half_lives: list[float],
+        rows: list[int],
+        extra: int,
+        settling: int,
+        chosen: int,
+        evidence: list[float],
+        drifted: bool,
+        same_until: int,
+        learned: int,
+        generation: int,
+        t: float,
+        density: float,
+        counted: float,
+        x: Array,
+        w: Array | None,
+        times: Array | None,
+        largest: float,
+        most: int,
+        rest: bool,
+        tell: bool,
+        threads: int,
+    ) -> tuple[Any, ...] | None: ...
 
 class Live:
     def __init__(
@@ -164,6 +191,23 @@ class Live:
     # How many of the rows (n, d) were learned, from the first on.
     def learn_rows(self, x: Array, w: Array, t: Array) -> int: ...
     def moments(self) -> tuple[Array, Array, Array, Array]: ...
+    # Memories side by side: of each its name, half-life, moments and number of rows.
+    def put_beside(
+        self,
+        records: list[tuple[str, float, Array, Array, Array, Array, int]],
+        extra: int,
+        chosen: int,
+        evidence: list[float],
+        drifted: bool,
+        same_until: int,
+        settling: int,
+    ) -> None: ...
+    # Moments and rows of each, which is in use, what speaks for the others, and the rest of a Choice.
+    def choice(
+        self,
+    ) -> (
+        tuple[list[tuple[tuple[Array, Array, Array, Array], int]], int, tuple[float, ...], bool, int] | None
+    ): ...
     def take_reservoir(self) -> Array: ...
     @property
     def origin(self) -> Array: ...

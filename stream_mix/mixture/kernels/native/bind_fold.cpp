@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "bind.hpp"
-#include "folder.hpp"
+#include "ladder.hpp"
 
 namespace stream_mix {
 namespace {
@@ -20,6 +20,7 @@ using namespace nb::literals;
 struct Guarded {
     const Isa& isa;
     Folder folder;
+    std::unique_ptr<Ladder> ladder;
     std::mutex guard;
 
     Guarded(const Isa& set, const Choices& choices, std::int64_t k, std::int64_t d)
@@ -31,6 +32,18 @@ struct Guarded {
         if (lock) return work(folder);
         Folder another(isa, folder.choices(), folder.k(), folder.d());
         return work(another);
+    }
+
+    // The same with a ladder of them, made when one is first asked for.
+    template <class Work>
+    void with_ladder(Work&& work) {
+        const std::unique_lock<std::mutex> lock(guard, std::try_to_lock);
+        if (lock) {
+            if (!ladder) ladder = std::make_unique<Ladder>(isa, folder.choices(), folder.k(), folder.d());
+            return work(*ladder);
+        }
+        Ladder another(isa, folder.choices(), folder.k(), folder.d());
+        work(another);
     }
 };
 
@@ -161,6 +174,56 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
                           nb::make_tuple(progress.evidence[0], progress.evidence[1]), progress.gained, told, labels);
 }
 
+// `learn` of several memories side by side: the records and their rows, the fields of a Choice, and the rows learned at
+// each drift take the place of the moments.
+nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& half_lives, const nb::list& of,
+                        std::int64_t extra, std::int64_t settling, std::int64_t chosen, const nb::list& evidence,
+                        bool drifted, std::int64_t same_until, std::int64_t learned, std::int64_t generation, double t,
+                        double density, double counted, const Matrix& x, const std::optional<Numbers>& w,
+                        const std::optional<Numbers>& times, double largest, std::int64_t most, bool rest, bool tell,
+                        int threads) {
+    const Folder& folder = self.folder;
+    Beside side{{}, {}, {}, {extra, settling, chosen, {}, drifted, same_until}, learned, generation, {}};
+    for (nb::handle one : records) {
+        side.records.push_back(nb::cast<const Folded&>(one));
+        expect_kin(folder, side.records.back());
+    }
+    for (nb::handle one : half_lives) side.half_lives.push_back(nb::cast<double>(one));
+    for (nb::handle one : of) side.rows.push_back(nb::cast<std::int64_t>(one));
+    for (nb::handle one : evidence) side.now.evidence.push_back(nb::cast<double>(one));
+    const std::size_t n = side.records.size();
+    if (side.half_lives.size() != n || side.rows.size() != n || side.now.evidence.size() != n || extra < 0 || extra > 1 ||
+        chosen < 0 || chosen >= static_cast<std::int64_t>(n))
+        refuse("folder: " + std::to_string(n) + " records, of which number " + std::to_string(chosen) + " is in use");
+    Rows rows = rows_of(x, w, folder.d());
+    if (times) expect_size(*times, rows.n, "learn: times");
+    if (largest < INFINITY && first_beyond(self.isa, rows, folder.d(), largest) >= 0) return nb::none();
+    const std::int64_t size = folder.choices().batch_size;
+    if (most < rows.n / size) rows.n = most * size;
+    Telling telling(rows.n, folder.k(), {tell, tell, tell, tell});
+    Progress progress{t, {density, counted}};
+    {
+        const nb::gil_scoped_release free;
+        self.with_ladder([&](Ladder& ladder) {
+            ladder.learn(side, rows, times ? times->data() : nullptr, most, rest, telling.said(), progress, threads);
+        });
+    }
+    if (!progress.batches) return nb::none();
+    nb::list after, rows_after, evidence_after, drifts;
+    for (std::size_t i = 0; i < n; ++i) {
+        after.append(nb::cast(std::make_unique<Folded>(std::move(side.records[i]))));
+        rows_after.append(side.rows[i]);
+        evidence_after.append(side.now.evidence[i]);
+    }
+    for (const std::int64_t drift : side.drifts) drifts.append(drift);
+    nb::object told = nb::none();
+    if (tell) told = telling.arrays(progress.rows);
+    return nb::make_tuple(after, rows_after,
+                          nb::make_tuple(side.now.record, nb::tuple(evidence_after), side.now.drifted, side.now.same_until),
+                          drifts, progress.batches, progress.rows, progress.t,
+                          nb::make_tuple(progress.evidence[0], progress.evidence[1]), progress.gained, told);
+}
+
 }  // namespace
 
 void bind_fold(nb::module_& module) {
@@ -172,7 +235,10 @@ void bind_fold(nb::module_& module) {
         .def("folded", &folded, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a)
         .def("judge", &judge, "folded"_a, "x"_a, "p"_a, "label"_a, "log_density"_a, "outlier"_a, "threads"_a)
         .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),
-             "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a);
+             "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a)
+        .def("learn_beside", &learn_beside, "records"_a, "half_lives"_a, "rows"_a, "extra"_a, "settling"_a, "chosen"_a,
+             "evidence"_a, "drifted"_a, "same_until"_a, "learned"_a, "generation"_a, "t"_a, "density"_a, "counted"_a, "x"_a, "w"_a.none(),
+             "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a, "threads"_a);
 }
 
 }  // namespace stream_mix

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <limits>
 
+#include <nanobind/stl/tuple.h>
+
 #include "bind.hpp"
-#include "live_model.hpp"
+#include "live_choice.hpp"
 #include "row.hpp"
 
 namespace stream_mix {
@@ -130,8 +132,7 @@ nb::object copied(const std::vector<double>& from, std::initializer_list<std::si
     return made;
 }
 
-nb::tuple moments(const LiveRows& live) {
-    const LiveModel& m = live.model;
+nb::tuple moments_of(const LiveModel& m) {
     const std::size_t k = m.k(), d = m.d();
     double *mass, *seen, *mean, *scatter;
     nb::object masses = array(k, {k}, mass), seens = array(k * d, {k, d}, seen), means = array(k * d, {k, d}, mean);
@@ -143,11 +144,45 @@ nb::tuple moments(const LiveRows& live) {
     return nb::make_tuple(masses, seens, means, scatters);
 }
 
+nb::tuple moments(const LiveRows& live) { return moments_of(live.model); }
+
+// What stands side by side: (moments, rows) of each record, and the fields of a Choice.
+nb::object choice(const LiveRows& live) {
+    if (!live.model.choice) return nb::none();
+    const LiveChoice& choice = *live.model.choice;
+    nb::list records, evidence;
+    for (const auto& record : choice.records()) records.append(nb::make_tuple(moments_of(*record), record->rows));
+    const Chosen& now = choice.now();
+    for (const double nats : now.evidence) evidence.append(nats);
+    return nb::make_tuple(records, now.record, nb::tuple(evidence), now.drifted, now.same_until);
+}
+
 nb::object take_reservoir(LiveRows& live) {
     const std::size_t width = live.model.d() + 2;
     nb::object rows = copied(live.model.reservoir, {live.model.reservoir.size() / width, width});
     live.model.reservoir.clear();
     return rows;
+}
+
+// Puts several memories side by side under a model: of each its memory, moments and number of rows.
+void put_beside(LiveRows& live, const nb::list& records, std::int64_t extra, std::int64_t chosen, const nb::list& evidence,
+                bool drifted, std::int64_t same_until, std::int64_t settling) {
+    std::vector<std::unique_ptr<LiveModel>> models;
+    std::vector<double> nats;
+    for (nb::handle one : records) {
+        const auto [memory, half_life, mass, seen, mean, scatter, rows] =
+            nb::cast<std::tuple<std::string, double, Numbers, Numbers, Numbers, Numbers, std::int64_t>>(one);
+        const std::int64_t k = live.model.k(), d = live.model.d();
+        models.push_back(live.model.beside(memory_of(memory, half_life), half_life, sized(mass, k, "mass"),
+                                           sized(seen, k * d, "seen"), sized(mean, k * d, "mean"),
+                                           sized(scatter, live.model.scatter_size(), "scatter"), rows));
+    }
+    for (nb::handle one : evidence) nats.push_back(nb::cast<double>(one));
+    const std::int64_t n = models.size();
+    if (nats.size() != models.size() || extra < 0 || extra > 1 || extra > n || chosen < 0 || chosen >= n)
+        refuse("live: " + std::to_string(n) + " records, of which number " + std::to_string(chosen) + " is in use");
+    live.model.choice = std::make_unique<LiveChoice>(
+        std::move(models), Chosen{extra, settling, chosen, std::move(nats), drifted, same_until});
 }
 
 LiveRows* make(const std::string& isa_name, const std::string& family, bool hard, const std::string& memory,
@@ -245,6 +280,9 @@ void bind_live(nb::module_& module) {
         .def("__deepcopy__", &LiveRows::copy, "memo"_a)
         .def("__sizeof__", &LiveRows::bytes)
         .def("moments", &moments)
+        .def("put_beside", &put_beside, "records"_a, "extra"_a, "chosen"_a, "evidence"_a, "drifted"_a,
+             "same_until"_a, "settling"_a)
+        .def("choice", &choice)
         .def("take_reservoir", &take_reservoir)
         .def_prop_ro("origin", [](const LiveRows& live) { return copied(live.model.origin, {live.model.origin.size()}); })
         .def_prop_ro("scale", [](const LiveRows& live) { return copied(live.model.scale, {live.model.scale.size()}); })

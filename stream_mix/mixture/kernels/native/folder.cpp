@@ -18,30 +18,6 @@ Mixture shape(Family family, std::int64_t k, std::int64_t d) {
     return m;
 }
 
-Rows part(const Rows& rows, std::int64_t start, std::int64_t n) {
-    Rows out = rows;
-    const std::ptrdiff_t skipped = start * rows.row_stride;
-    out.x = rows.single ? static_cast<const void*>(static_cast<const float*>(rows.x) + skipped)
-                        : static_cast<const void*>(static_cast<const double*>(rows.x) + skipped);
-    out.n = n;
-    out.w = rows.w ? rows.w + start : nullptr;
-    return out;
-}
-
-Said part(const Said& said, std::int64_t start, std::int64_t k) {
-    const auto from = [&](double* at, std::int64_t width) { return at ? at + start * width : nullptr; };
-    const Answers& a = said.answers;
-    return {{from(a.p, k), a.label ? a.label + start : nullptr, from(a.log_density, 1), from(a.distance, 1),
-             from(a.own, 1), from(a.gap, 1)},
-            from(said.outlier, 1)};
-}
-
-double newest(const double* t, std::int64_t n, double before) {
-    for (std::int64_t i = 0; t && i < n; ++i)
-        if (t[i] > before || std::isnan(before)) before = t[i];
-    return before;
-}
-
 // Sums in lanes: the next addition does not wait for the one before it.
 constexpr std::int64_t LANES = 8;
 
@@ -66,6 +42,30 @@ double product(const double* a, const double* b, std::int64_t n) {
 }
 
 }  // namespace
+
+Rows part(const Rows& rows, std::int64_t start, std::int64_t n) {
+    Rows out = rows;
+    const std::ptrdiff_t skipped = start * rows.row_stride;
+    out.x = rows.single ? static_cast<const void*>(static_cast<const float*>(rows.x) + skipped)
+                        : static_cast<const void*>(static_cast<const double*>(rows.x) + skipped);
+    out.n = n;
+    out.w = rows.w ? rows.w + start : nullptr;
+    return out;
+}
+
+Said part(const Said& said, std::int64_t start, std::int64_t k) {
+    const auto from = [&](double* at, std::int64_t width) { return at ? at + start * width : nullptr; };
+    const Answers& a = said.answers;
+    return {{from(a.p, k), a.label ? a.label + start : nullptr, from(a.log_density, 1), from(a.distance, 1),
+             from(a.own, 1), from(a.gap, 1)},
+            from(said.outlier, 1)};
+}
+
+double newest(const double* t, std::int64_t n, double before) {
+    for (std::int64_t i = 0; t && i < n; ++i)
+        if (t[i] > before || std::isnan(before)) before = t[i];
+    return before;
+}
 
 Folder::Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d)
     : isa_(isa), choices_(choices), mixture_(shape(choices.family, k, d)), inverse_scale_(d) {
@@ -151,24 +151,37 @@ bool Folder::learn(Folded& folded, const Rows& rows, const double* t, std::int64
 
 bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress,
                    int threads) {
-    if (!estimate(folded)) return false;
     const double now = newest(t, rows.n, progress.t);
-    Rows weighted = rows;
-    weighted.w = weights(rows, t, now);
-    const Layout size(mixture_);
-    double* mass = sums_.get();
-    Sums sums{choices_.hard, mass, mass + padded(mixture_.k), mass + padded(mixture_.k) + mixture_.k * size.sums};
-    std::fill_n(mass, padded(mixture_.k) + mixture_.k * size.sums + mixture_.d * size.row, 0.0);
     const Said all = watched(rows, said);
-    if (!run_pass(isa_, mixture_, packed_.get(), weighted, all.answers, &sums, threads)) return false;
-    finish(rows.n, all);
+    if (!sum(folded, rows, weights(rows, t, now), all, threads)) return false;
     gain(rows, all, progress);
-    isa_.fold->absorb(mixture_.second, folded.record(), sums, estimate_.centre, fade(rows.n, progress.t, now));
-    folded.changed();
+    absorb(folded, fade(rows.n, progress.t, now));
     progress.t = now;
     progress.rows += rows.n;
     ++progress.batches;
     return true;
+}
+
+bool Folder::sum(const Folded& folded, const Rows& rows, const double* weights, const Said& said, int threads) {
+    if (!estimate(folded)) return false;
+    Rows weighted = rows;
+    weighted.w = weights;
+    Sums to = sums();
+    const Layout size(mixture_);
+    std::fill_n(to.mass, padded(mixture_.k) + mixture_.k * size.sums + mixture_.d * size.row, 0.0);
+    if (!run_pass(isa_, mixture_, packed_.get(), weighted, said.answers, &to, threads)) return false;
+    finish(rows.n, said);
+    return true;
+}
+
+void Folder::absorb(Folded& into, double fade) {
+    isa_.fold->absorb(mixture_.second, into.record(), sums(), estimate_.centre, fade);
+    into.changed();
+}
+
+Sums Folder::sums() {
+    double *mass = sums_.get(), *rest = mass + padded(mixture_.k);
+    return {choices_.hard, mass, rest, rest + mixture_.k * Layout(mixture_).sums};
 }
 
 // What is asked of a batch: where the log-likelihood is watched, log densities in any case.

@@ -35,6 +35,12 @@ struct Said {
     double* outlier;
 };
 
+// n rows from number `start` on; and what is said of them, k components each.
+Rows part(const Rows& rows, std::int64_t start, std::int64_t n);
+Said part(const Said& said, std::int64_t start, std::int64_t k);
+// The newest of n event times and the one before them.
+double newest(const double* t, std::int64_t n, double before);
+
 class Folder {
   public:
     Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d);
@@ -56,7 +62,12 @@ class Folder {
     const Choices& choices() const { return choices_; }
 
   private:
+    friend class Ladder;
     bool estimate(const Folded& folded);
+    // The sums of a batch under these moments, which stay as they are; and those sums added to moments that fade.
+    bool sum(const Folded& folded, const Rows& rows, const double* weights, const Said& said, int threads);
+    void absorb(Folded& into, double fade);
+    Sums sums();
     void finish(std::int64_t n, const Said& said);
     bool batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress, int threads);
     Said watched(const Rows& rows, const Said& said);

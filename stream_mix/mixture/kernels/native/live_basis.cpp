@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "live_model.hpp"
+#include "live_choice.hpp"
 
 namespace stream_mix {
 
@@ -20,6 +20,12 @@ void LiveModel::keep_basis() {
     std::vector<double> new_origin, new_scale;
     kernels_.spread(s_);
     if (!better_basis(new_origin, new_scale)) return;
+    move_basis(new_origin, new_scale);
+    if (choice) choice->rebase(new_origin, new_scale);
+}
+
+void LiveModel::move_basis(const std::vector<double>& new_origin, const std::vector<double>& new_scale) {
+    kernels_.spread(s_);
     rebase(new_origin, new_scale);
     origin = new_origin;
     scale = new_scale;

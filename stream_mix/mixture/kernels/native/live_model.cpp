@@ -1,4 +1,4 @@
-#include "live_model.hpp"
+#include "live_choice.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -56,6 +56,13 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
     import(start);
     measure();
     kernels_.derive(s_);
+}
+
+LiveModel::~LiveModel() = default;
+
+std::size_t LiveModel::bytes() const {
+    const std::size_t numbers = numbers_.capacity() + reservoir.capacity();
+    return sizeof *this + numbers * sizeof(double) + (choice ? choice->bytes() : 0);
 }
 
 // Gives every array its place, each on a border of 64 bytes.
@@ -130,15 +137,24 @@ void LiveModel::moments(double* mass, double* seen, double* mean, double* scatte
             for (std::int64_t j = 0; j <= i; ++j) scatter[i * d + j] = scatter[j * d + i] = s_.shared[i * d + j];
 }
 
+std::unique_ptr<LiveModel> LiveModel::beside(Memory memory, double half_life, const double* mass, const double* seen,
+                                             const double* mean, const double* scatter, std::int64_t of) const {
+    return std::make_unique<LiveModel>(
+        kernels_, LiveStart{s_.family,    s_.hard,      memory,        half_life, s_.prior_weight,
+                            s_.prior_covariance,        s_.correlation, s_.reg_covar, s_.d, s_.k,
+                            mass,         seen,         mean,          scatter,   origin.data(),
+                            scale.data(), t,            {evidence[0], evidence[1]}, generation, learned,
+                            of,           next_start,   {}});
+}
+
 std::unique_ptr<LiveModel> LiveModel::copy() const {
     std::vector<double> mass(s_.k), seen(s_.k * s_.d), mean(s_.k * s_.d), scatter(scatter_size());
     moments(mass.data(), seen.data(), mean.data(), scatter.data());
-    const LiveStart start{s_.family,       s_.hard,     memory_,         half_life_,    s_.prior_weight,  s_.prior_covariance,
-                          s_.correlation,  s_.reg_covar, s_.d,           s_.k,          mass.data(),      seen.data(),
-                          mean.data(),     scatter.data(), origin.data(), scale.data(), t,                {evidence[0], evidence[1]},
-                          generation,      learned,     rows,            next_start,  due_};
-    auto made = std::make_unique<LiveModel>(kernels_, start);
+    auto made = beside(memory_, half_life_, mass.data(), seen.data(), mean.data(), scatter.data(), rows);
     made->reservoir = reservoir;
+    made->due_ = due_;
+    made->next_due_ = next_due_;
+    if (choice) made->choice = choice->copy();
     return made;
 }
 
@@ -196,19 +212,25 @@ bool LiveModel::learn(const double* x, double w, double time) {
     static const double less = std::exp2(-1.0 / EVIDENCE_HALF_LIFE);
     const double gained = w * log_density();
     if (!(std::fabs(gained) < std::numeric_limits<double>::max())) return false;
+    if (choice && !choice->foretell(*this, x)) return false;
     if (is_wanted()) {
         next_due_ += next_start ? 0 : 1;
         reservoir.insert(reservoir.end(), x, x + s_.d);
         reservoir.push_back(w);
         reservoir.push_back(time);
     }
-    kernels_.fold(s_, weight, fade(now));
+    ++rows;
+    if (choice) {
+        choice->learn(*this, w, !next_start);
+        choice->show(*this);
+    } else {
+        kernels_.fold(s_, weight, fade(now));
+    }
     t = now;
     evidence[0] = less * evidence[0] + gained;
     evidence[1] = less * evidence[1] + w;
     ++generation;
     ++learned;
-    ++rows;
     if (generation % BASIS_EVERY == 0) keep_basis();
     return true;
 }

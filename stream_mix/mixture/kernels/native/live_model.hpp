@@ -24,9 +24,12 @@ struct LiveStart {
     std::vector<std::int64_t> due;  // numbers of the rows that the sample takes next, ascending; else none
 };
 
+class LiveChoice;
+
 class LiveModel {
 public:
     LiveModel(const LiveKernels& kernels, const LiveStart& start);
+    ~LiveModel();
     LiveModel(const LiveModel&) = delete;
     LiveModel& operator=(const LiveModel&) = delete;
 
@@ -56,9 +59,16 @@ public:
     // done here; nothing is changed then.
     bool learn(const double* x, double w, double t);
 
+    // A model of the same choices over the same basis, with a memory and moments of its own.
+    std::unique_ptr<LiveModel> beside(Memory memory, double half_life, const double* mass, const double* seen,
+                                      const double* mean, const double* scatter, std::int64_t rows) const;
+
     // The same model, in memory of its own.
     std::unique_ptr<LiveModel> copy() const;
-    std::size_t bytes() const { return sizeof *this + (numbers_.capacity() + reservoir.capacity()) * sizeof(double); }
+    std::size_t bytes() const;
+
+    // Several memories side by side (live_choice.hpp), of which this model shows the one in use; null: its own alone.
+    std::unique_ptr<LiveChoice> choice;
 
     // The moments as Python has them.
     void moments(double* mass, double* seen, double* mean, double* scatter) const;
@@ -70,6 +80,7 @@ public:
     std::vector<double> reservoir;
 
 private:
+    friend class LiveChoice;
     void place(const LiveStart& start);
     void import(const LiveStart& start);
     void measure();
@@ -77,6 +88,7 @@ private:
     void keep_basis();
     bool better_basis(std::vector<double>& new_origin, std::vector<double>& new_scale) const;
     void rebase(const std::vector<double>& new_origin, const std::vector<double>& new_scale);
+    void move_basis(const std::vector<double>& new_origin, const std::vector<double>& new_scale);
     double fade(double now) const;
     // Whether Python has something to do after the next row: a start, or a look at the sample.
     bool at_stop() const;
