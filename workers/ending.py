@@ -9,6 +9,11 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """All well; a check failed; something given cannot be used; Ctrl-C."""
 
 
+def note(line: str) -> None:
+    """Say on standard error what is odd about an input that is used all the same."""
+    print(f"note: {line}", file=sys.stderr)
+
+
 def ended(name: str, work: Callable[[], int]) -> int:
     """The exit code of `work`; errors that people can act on become one line, and Ctrl-C is no error.
 

@@ -19,6 +19,7 @@ from stream_mix.ports.pacing import Pace, Range, chosen
 from stream_mix.ports.replaying import Verdict, paced, plan_for, replay, verify
 
 from .ending import FAILED, OK, ended
+from .ending import note as tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def run(
     timeout: float = 5.0,
     progress: Callable[[int], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    note: Callable[[str], None] = tell,
 ) -> Replayed:
     """Replay a range of a journal at a pace.
 
@@ -52,7 +54,7 @@ def run(
       settings.
     - `loop`: how often, 0 without end; only to a running engine, as a fresh one would learn every row again.
     - `step`: asked before each frame; False ends the replay.
-    - `progress(rows so far)`.
+    - `progress(rows so far)`; `note` is told where a journal begins whose old rows were dropped.
 
     Raises ValueError, one line, where the journal cannot be read or the engine not be reached.
     """
@@ -64,13 +66,14 @@ def run(
     plan = plan_for(journal, how)
     state, frames = new(plan), 0
     stepwise = Pace(1e300) if step is not None and pace.fast else pace
-    for now, some, _ in replay(journal, plan, wanted, stepwise, group=group, sleep=sleep):
-        if step is not None and not step(some[0]):
+    rows = 0
+    for now, some, _ in replay(journal, plan, wanted, stepwise, group=group, sleep=sleep, note=note):
+        if step is not None and some and not step(some[0]):
             break
-        state, frames = now, frames + len(some)
+        state, frames, rows = now, frames + len(some), rows + sum(frame.n for frame in some)
         if progress is not None:
-            progress(state.offset)
-    return Replayed(state.offset, frames, state, state_hash(state))
+            progress(rows)
+    return Replayed(rows, frames, state, state_hash(state))
 
 
 def _send(
@@ -109,7 +112,7 @@ def check(
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Replay the whole journal and compare it with what was published when it was recorded."""
-    return verify(journal, how, group=group, progress=progress)
+    return verify(journal, how, group=group, progress=progress, note=tell)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,8 +23,11 @@ from .options import (
 )
 from .show import names, plain, print_json, print_pairs, progress
 
+if TYPE_CHECKING:
+    from stream_mix.ports.journal import JournalInfo
+
 app = typer.Typer(
-    no_args_is_help=True, help="Look into recordings, check, export and import them.", epilog=CODES
+    no_args_is_help=True, help="Look into recordings, check, repair, export and import them.", epilog=CODES
 )
 
 
@@ -34,20 +37,48 @@ def info(journal: JournalFile, json: Json = False) -> int:
     from stream_mix.ports.journal import JournalReader
 
     with JournalReader.open(journal) as reader:
-        found, meta = plain(reader.info()), reader.meta
+        found, meta = reader.info(), reader.meta
     if json:
-        print_json({**found, "meta": meta})
-        return OK
-    for key in ("first_received", "last_received"):
-        if found[key] is not None:
-            found[key] = datetime.fromtimestamp(found[key], UTC).isoformat(timespec="milliseconds")
-    checkpoints = ", ".join(map(str, found["checkpoints"])) or "none"
-    print_pairs({**found, "checkpoints": checkpoints, "bytes": f"{found['bytes']:,}"})
-    print_pairs({key: meta[key] for key in meta if key != "settings"})
-    print(
-        f"settings  {'kept: it replays by itself' if 'settings' in meta else 'none: replay needs --config'}"
-    )
+        print_json({**plain(found), "meta": meta})
+    else:
+        kept = "kept: it replays by itself" if "settings" in meta else "none: replay needs --config"
+        print_pairs({**described(found), **meta, "settings": kept})
     return OK
+
+
+def described(info: JournalInfo) -> dict[str, str]:
+    """A journal's numbers in words, by what they are about."""
+    rows = f"{info.rows:,}"
+    if info.begins:
+        kept = info.rows - info.begins
+        rows = f"{kept:,} of {info.rows:,}, from offset {info.begins:,} on; older were dropped"
+    marks = ", ".join(f"{offset:,}" for offset in info.checkpoints)
+    after = info.rows - info.checkpoints[0] if info.checkpoints else info.rows - info.begins
+    return {
+        "journal": f"{info.path}, format {info.format}, {info.bytes:,} bytes",
+        "rows": rows,
+        "frames": f"{info.frames:,} written" if info.begins else f"{info.frames:,}",
+        "received": _span(info.first_received, info.last_received),
+        "event times": _span(info.t_first, info.t_last),
+        "checkpoints": f"at offset {marks}" if marks else "none",
+        "restart": f"folds {after:,} rows after the newest checkpoint" if marks else f"folds {after:,} rows",
+        "outputs": f"{info.outputs:,} groups of what was published" if info.outputs else "not recorded",
+        "dead letters": f"{info.dead_letters:,}",
+    }
+
+
+def _span(first: float | None, last: float | None) -> str:
+    if first is None or last is None:
+        return "none"
+    return f"{_time(first)} to {_time(last)}"
+
+
+def _time(seconds: float) -> str:
+    """A time of day where it is one; times of events may be any numbers."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)
 
 
 @app.command(epilog=CODES)
@@ -65,9 +96,68 @@ def verify(journal: JournalFile, json: Json = False) -> int:
     else:
         kinds = ("frames", "rows", "checkpoints", "outputs")
         counts = ", ".join(f"{getattr(report, kind)} {kind}" for kind in kinds)
-        said = f"{journal}: sound;" if report.ok else f"{report.damage}; sound before that:"
-        print(f"{said} {counts}")
+        where = "" if report.offset is None else f"offset {report.offset}: "
+        said = f"{journal}: sound;" if report.ok else f"{journal}: {where}{report.damage}; sound before that:"
+        print(f"{said} {counts}{begins(report.begins)}")
     return OK if report.ok else FAILED
+
+
+def begins(offset: int) -> str:
+    """What is to be added of a journal whose old rows were dropped."""
+    return f"; it begins at offset {offset}, older rows were dropped" if offset else ""
+
+
+@app.command(epilog=CODES)
+def scrub(
+    journal: JournalFile,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="MiB of frames a second, beside an engine at work.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Read all of a journal, go on behind damage, and list everything that is damaged; 1 where something is.
+
+    For disks that go bad in places that nobody reads: run it now and then, with --rate beside an engine.
+    """
+    from stream_mix.ports.journal import JournalReader
+
+    with JournalReader.open(journal) as reader, progress("reading") as tell:
+        report = reader.scrub(rate=None if rate is None else rate * (1 << 20), progress=tell)
+    if json:
+        print_json({**plain(report), "ok": report.ok})
+        return OK if report.ok else FAILED
+    for found in report.damage:
+        print(f"{journal}: {'' if found.offset is None else f'offset {found.offset}: '}{found.reason}")
+    said = "sound" if report.ok else f"{len(report.damage)} damaged, sound beside that"
+    print(f"{journal}: {said}: {report.frames} frames, {report.rows} rows{begins(report.begins)}")
+    return OK if report.ok else FAILED
+
+
+@app.command(epilog=CODES)
+def repair(
+    journal: JournalFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new journal; there must be no such file.")],
+    json: Json = False,
+) -> int:
+    """Write what can be believed of a journal to a new file; the old one is only read.
+
+    A sound one is written anew, too, without the room that dropped rows left behind.
+    """
+    from stream_mix.ports.journal import repair as write
+
+    with progress("writing") as tell:
+        done = write(journal, out, progress=tell)
+    if json:
+        print_json(done)
+        return OK
+    for found in done.damage:
+        print(f"{journal}: {'' if found.offset is None else f'offset {found.offset}: '}{found.reason}")
+    print(f"{out}: rows {done.begins} to {done.ends - 1}, {done.checkpoints} checkpoints")
+    if done.lost_before:
+        print(f"{done.lost_before} rows before them are lost to replays; models keep them by a checkpoint")
+    if done.lost_after:
+        print(f"{done.lost_after} sound frames after them are lost: no checkpoint holds what was damaged")
+    return OK
 
 
 @app.command("dead-letters", epilog=CODES)
@@ -113,6 +203,7 @@ def export(
     source: Annotated[str | None, typer.Option(help="Only rows of this source.")] = None,
 ) -> int:
     """Write a journal's rows to a table."""
+    from stream_mix.ports.journal import JournalReader
     from stream_mix.recording import export as write
 
     from .replay import moment
@@ -123,7 +214,9 @@ def export(
             until=moment("--until", until), source=source, last=last, clock=clock,
         )  # fmt: skip
     if out != "-":
-        print(f"{rows} rows written to {out}")
+        with JournalReader.open(journal) as reader:
+            first = reader.end().first_offset if start is None else 0
+        print(f"{rows} rows written to {out}{begins(first)}")
     return OK
 
 

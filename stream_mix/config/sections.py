@@ -159,12 +159,20 @@ class Journal(Section):
     """checkpoints kept"""
     record_outputs: Truth = True
     """keep what was published too, for `replay --verify`; false: about half the size"""
+    # More than the 64 that would do for large frames, which the bytes bound anyway: with 200 bytes to a frame
+    # 512 are three times as fast, and a lone frame never waits for others.
     commit_frames: Count = 512
     """a commit after so many frames,"""
     commit_bytes: Count = 4 << 20
     """or so many bytes,"""
     commit_seconds: NotNegative = 0.005
     """or this long, whichever is first"""
+    segment_bytes: Count = 64 << 20
+    """old rows are dropped in stretches of so many bytes; with neither of the next two, none are"""
+    keep_bytes: Count | None = None
+    """rows and outputs kept, at least; older ones are dropped, but never those after the oldest checkpoint"""
+    keep_seconds: Seconds | None = None
+    """and those this much older than the newest are dropped; seconds, or text such as "12h" or "30d" """
     dead_letters: Annotated[int, Field(strict=True, ge=0)] = 1000
     """refused frames kept with their reasons, the oldest dropped first"""
 

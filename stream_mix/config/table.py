@@ -16,6 +16,7 @@ _TYPES = {
     "half_life": 'number or `"auto"`',
     "time_half_life": "number or text",
     "lateness": "number or text",
+    "keep_seconds": "number or text",
 }
 
 

@@ -20,7 +20,7 @@ from .events import (
     Tick,
 )
 from .fold import step
-from .state import Counters, EngineState, Learner, Mark, Plan, from_state, new, state_hash, to_state
+from .state import Counters, EngineState, Learner, Mark, Plan, afresh, from_state, new, state_hash, to_state
 
 __all__ = [
     "Ask",
@@ -42,6 +42,7 @@ __all__ = [
     "Reply",
     "Stop",
     "Tick",
+    "afresh",
     "from_state",
     "new",
     "state_hash",

@@ -208,6 +208,22 @@ def from_state(tree: Mapping[str, Any], plan: Plan) -> EngineState:
     )
 
 
+def afresh(tree: Mapping[str, Any], plan: Plan) -> EngineState:
+    """The stream where `to_state` left it, under whatever plan, with nothing learned: for a stream whose
+    first rows are gone, so that other models cannot begin before it. Raises ValueError for another version.
+    """
+    if tree.get("engine_version") != STATE_VERSION:
+        raise ValueError(f"engine state: version {tree.get('engine_version')!r}, expected {STATE_VERSION}")
+    features = plan.features or tuple(tree["features"])
+    return replace(
+        new(replace(plan, features=features)),
+        plan=plan,
+        offset=tree["offset"],
+        marks={name: Mark(*counts) for name, *counts in tree["marks"]},
+        counters=Counters(*tree["counters"]),
+    )
+
+
 def state_hash(state: EngineState) -> str:
     """A hash, 32 hex digits, of what was learned: every model by name, the features and the offset.
 

@@ -8,9 +8,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..engine import Assigned, Effect, EngineState, Frames, Plan, Refuse, from_state, new, step, to_state
+from ..engine import (
+    Assigned,
+    Effect,
+    EngineState,
+    Frames,
+    Plan,
+    Refuse,
+    afresh,
+    from_state,
+    new,
+    step,
+    to_state,
+)
 from ..protocol import Frame, Limits, ProtocolError, decode_frame, pack_state, unpack_state
-from .journal import JournalError, JournalFrame, JournalReader, Output
+from .journal import Checkpoint, Connect, JournalError, JournalFrame, JournalReader, Output, connect
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -124,14 +136,53 @@ class Recovered:
     notes: tuple[str, ...] = ()
 
 
-def recover(path: str, plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recovered:
+def first_state(reader: JournalReader, plan: Plan, notes: list[str]) -> EngineState:
+    """Where a fold of all that a journal keeps begins, with a note where that is not the stream's start.
+
+    Where old rows were dropped it is the oldest checkpoint; other models than those it holds begin there with
+    nothing learned. Raises JournalError where no checkpoint can be believed.
+    """
+    begins = reader.end().first_offset
+    if not begins:
+        return new(plan)
+    found = reader.first_checkpoint(lambda error: notes.append(str(error)))
+    if found is None:
+        why = f"begins at offset {begins}, older rows were dropped, and no checkpoint is left to begin from"
+        raise JournalError(reader.path, why, begins)
+    note = f"the journal begins at offset {begins}, older rows were dropped: taken up from the checkpoint at"
+    try:
+        state = unpack_engine(found.blob, plan)
+        notes.append(f"{note} {found.offset}")
+    except ValueError:
+        state = _afresh(reader.path, found, plan)
+        notes.append(f"{note} {found.offset}, where these models begin with nothing learned")
+    if state.offset != found.offset:
+        why = f"the checkpoint says that it is of offset {state.offset}"
+        raise JournalError(reader.path, why, found.offset)
+    return replace(state, last_snapshot=float("nan"))
+
+
+def _afresh(path: str, found: Checkpoint, plan: Plan) -> EngineState:
+    try:
+        return afresh(unpack_state(found.blob), plan)
+    except ValueError as error:
+        raise JournalError(path, f"the checkpoint cannot be used: {error}", found.offset) from None
+
+
+def recover(
+    path: str,
+    plan: Plan,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    connect: Connect = connect,
+) -> Recovered:
     """The last checkpoint and the frames after it, folded: bit-equal to an engine that was never stopped.
 
     A damaged checkpoint, or one of other models, is passed over (and noted): the frames before it lead to the
     same state. Raises JournalError where a frame cannot be believed.
     """
     notes: list[str] = []
-    with JournalReader.open(path) as reader:
+    with JournalReader.open(path, connect=connect) as reader:
         state, checkpoint = _newest(reader, plan, notes)
         done, total = 0, reader.end().rows
         for group in grouped(reader.frames(state.offset)) if total > state.offset else ():
@@ -162,4 +213,5 @@ def _newest(reader: JournalReader, plan: Plan, notes: list[str]) -> tuple[Engine
             before = found.offset - 1
             continue
         return replace(state, last_snapshot=float("nan")), found.offset
-    return new(plan), None
+    state = first_state(reader, plan, notes)
+    return state, state.offset or None

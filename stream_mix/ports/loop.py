@@ -3,13 +3,14 @@ it.
 
 The fold is pure, so it may run ahead of the journal: its outcome is kept back until the frames that led to it
 are committed, together with what was said of them and any checkpoint. A process that dies in between has said
-nothing that its journal does not hold.
+nothing that its journal does not hold. Where the disk is full or fails, the state goes back to before the
+group, which is held; until the journal takes it no frame is read, so that senders wait, and questions are
+answered, those of acknowledged producers among them: that nothing of theirs is taken now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,23 @@ from ..engine import (
     Tick,
     step,
 )
-from ..protocol import ErrorReply, Frame, ProtocolError, decode_query, encode_reply
+from ..protocol import (
+    ErrorReply,
+    Frame,
+    Health,
+    ProtocolError,
+    decode_query,
+    encode_reply,
+)
 from .acking import Acking
 from .clock import Clock
 from .folding import outputs_of, pack_engine
 from .group import Group
-from .journal import Journal, JournalFrame
+from .holding import Holding
+from .journal import Journal, JournalFrame, JournalUnavailable
 from .publishing import Publisher
 from .sockets import Sockets, from_feed, received
+from .tally import Tally
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -56,20 +66,6 @@ LAST_SECONDS = 0.5
 LIVE_SECONDS = 0.02
 GREET_SECONDS = 0.25
 """Time between snapshots for new subscribers: those who come and go at will get no more than these."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the loop counts beside the engine's own counters."""
-
-    rejected: dict[str, int] = field(default_factory=dict)
-    groups: int = 0
-    queries: int = 0
-    checkpoints: int = 0
-
-    def reject(self, code: str) -> None:
-        """One more frame refused for this reason."""
-        self.rejected[code] = self.rejected.get(code, 0) + 1
 
 
 class Loop:
@@ -99,15 +95,18 @@ class Loop:
             self.acking = Acking(sockets.acked, settings.ingest, self._limits, durability, done or {})
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
+        self.holding: Holding[Group] = Holding()
         self._ticked = self._greeted = -1e9
         self._full = False
         self._ingest = sockets.ingest
         bounds = settings.journal
         self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
-        self._poller = zmq.Poller()
+        self._poller, self._answering = zmq.Poller(), zmq.Poller()
         for socket in (*sockets.ingest, sockets.publish, sockets.query):
             if socket is not None:
                 self._poller.register(socket, zmq.POLLIN)
+                if socket not in sockets.ingest or socket is sockets.acked:
+                    self._answering.register(socket, zmq.POLLIN)
 
     @property
     def published(self) -> int:
@@ -125,10 +124,16 @@ class Loop:
             self._finish()
 
     def _turn(self) -> None:
-        ready = dict(self._poller.poll(0 if self._full else IDLE_MS))
+        if self.holding.group is not None:
+            self._again()
+        poller = self._poller if self.holding.group is None else self._answering
+        ready = dict(poller.poll(0 if self._full else IDLE_MS))
         if self._sockets.publish in ready:
             self._publisher.read()
-        self._take([socket for socket in self._ingest if socket in ready])
+        if self.holding.group is None:
+            self._take([socket for socket in self._ingest if socket in ready])
+        elif self.acking is not None and self._sockets.acked in ready:
+            self.acking.turn_away()
         if self._full:
             # Each in turn is asked first: a flood on one socket must not keep the other from being read.
             self._ingest = [*self._ingest[1:], *self._ingest[:1]]
@@ -148,11 +153,18 @@ class Loop:
 
     def _finish(self) -> None:
         until = self.clock.now() + LAST_SECONDS
+        if self.holding.group is not None:
+            self.holding.due = 0.0
+            self._again()
         # What is not acknowledged is its producer's to send again: it is not waited for.
         for socket in (socket for socket in self._ingest if socket is not self._sockets.acked):
-            self._full = True
+            self._full = self.holding.group is None
             while self._full and self.clock.now() < until:
                 self._take([socket])
+        if self.journal is not None and self.holding.group is not None:
+            # Those that are not acknowledged will be sent again.
+            lost = f"{self.holding.group.acked.count(None)} frames that were taken are not kept"
+            raise JournalUnavailable(self.journal.path, f"{lost}: {self.holding.reason}")
         if self.journal is not None:
             self._keep_checkpoint(self.journal)
             self.journal.commit()
@@ -171,29 +183,45 @@ class Loop:
         for socket in sockets:
             self._drain(socket, group, until)
         self._full = group.full
-        effects: list[Effect] = []
-        done: dict[str, Done] = {}
         if group.frames or group.letters:
-            effects = self._learned(group)
-            done = self.acking.settled(group) if self.acking else done
-            if self.journal is not None:
-                self._keep(self.journal, group, effects, done)
-        # Only what is durable is acknowledged, and said.
-        if self.acking is not None:
-            self.acking.answer(group, done)
-        self._publisher.tell(effects)
+            self._complete(group)
+        elif self.acking is not None:
+            self.acking.answer(group, {})
 
-    def _learned(self, group: Group) -> list[Effect]:
-        """Folds a group and counts it."""
-        before = self.state.counters.frames_refused
+    def _again(self) -> None:
+        """Goes on with what is held, if the journal takes it now."""
+        found = self.holding.again(self.journal, self.clock.now()) if self.journal is not None else None
+        if found is not None:
+            self._complete(*found)
+
+    def _complete(self, group: Group, made: bool = False) -> None:
+        """Folds, journals, acknowledges and publishes a group; held where the journal fails, and not written
+        twice where that has it, `made`."""
+        state, checkpoint, acking = self.state, self._checkpoint, self.acking
+        before = state.counters.frames_refused
         effects = self._folded(group)
         uncounted = before + len(group.letters) - self.state.counters.frames_refused
         if uncounted:
             self._step(Rejected(uncounted))
+        done = acking.settled(group) if acking is not None else {}
+        if self.journal is not None and not made:
+            try:
+                self._keep(self.journal, group, effects, done)
+            except JournalUnavailable as error:
+                self.state, self._checkpoint, self._full = state, checkpoint, False
+                self.holding.hold(group, error, self.clock.now())
+                if acking is not None:
+                    acking.open(False)
+                return
+        self.holding.reason = None
         for letter in group.letters:
             self.tally.reject(letter.code)
         self.tally.groups += 1
-        return effects
+        # Only what is durable is acknowledged, and said.
+        if acking is not None:
+            acking.answer(group, done)
+            acking.open(True)
+        self._publisher.tell(effects)
 
     def _drain(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
         acked = socket is self._sockets.acked
@@ -285,7 +313,8 @@ class Loop:
     def _answer(self, data: bytes) -> bytes:
         try:
             effects = self._step(Ask(decode_query(data, self._limits)))
-            return encode_reply(next(effect.message for effect in effects if isinstance(effect, Reply)))
+            message = next(effect.message for effect in effects if isinstance(effect, Reply))
+            return encode_reply(self.holding.told(message) if isinstance(message, Health) else message)
         except ProtocolError as error:
             return encode_reply(ErrorReply(error.code, error.reason))
         except (ArithmeticError, ValueError) as error:

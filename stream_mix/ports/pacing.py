@@ -99,21 +99,23 @@ class _Cut(NamedTuple):
 def chosen(reader: JournalReader, wanted: Range) -> Iterator[JournalFrame]:
     """The frames of a range in order; those that reach beyond its ends are cut to it.
 
-    Raises JournalError where the journal has no such row, or cannot be believed.
+    A start of 0 is where the journal begins, which is later once old rows were dropped. Raises JournalError
+    where the journal has no such row, or cannot be believed.
     """
-    rows = reader.end().rows
-    if wanted.start and wanted.start >= rows:
-        raise JournalError(reader.path, f"has {rows} rows, none from offset {wanted.start} on")
+    end = reader.end()
+    rows, start = end.rows, wanted.start or end.first_offset
+    if start and start >= rows:
+        raise JournalError(reader.path, f"has {rows} rows, none from offset {start} on")
     left = math.inf if wanted.limit is None else wanted.limit
     frames = reader.frames(
-        wanted.start, wanted.stop, since=wanted.since, until=wanted.until, source=wanted.source,
+        start, wanted.stop, since=wanted.since, until=wanted.until, source=wanted.source,
         last=wanted.last, clock=wanted.clock,
     )  # fmt: skip
     for frame in frames:
         stop = frame.n if wanted.stop is None else wanted.stop - frame.offset
         cut = _Cut(
-            max(0, wanted.start - frame.offset),
-            int(min(frame.n, stop, max(0, wanted.start - frame.offset) + left)),
+            max(0, start - frame.offset),
+            int(min(frame.n, stop, max(0, start - frame.offset) + left)),
         )
         if cut.last <= cut.first:
             return

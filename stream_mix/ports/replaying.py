@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..engine import Assigned, Effect, EngineState, Plan, new, state_hash
 from ..mixture import Spec
-from .folding import folded, grouped, plan_of, unpack_engine
+from .folding import first_state, folded, grouped, plan_of, unpack_engine
 from .journal import JournalError, JournalFrame, JournalReader, Output
 from .pacing import Pace, Range, chosen
 
@@ -75,19 +75,38 @@ def replay(
     *,
     group: int = 256,
     sleep: Callable[[float], None] = time.sleep,
+    note: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[EngineState, list[JournalFrame], list[Effect]]]:
     """Fold the frames of a range into a fresh engine, group by group: the state after each, its frames and
     effects.
 
-    The states do not depend on the pace or on `group`. Raises JournalError.
+    The states do not depend on the pace or on `group`. A whole journal whose old rows were dropped is taken
+    up from its oldest checkpoint, whose state comes first, without frames, and `note` is told. Raises
+    JournalError.
     """
     name = fspath(path)
-    state = new(plan)
     with JournalReader.open(path) as reader:
+        state = new(plan)
+        if wanted.whole and reader.end().first_offset:
+            state = _begun(reader, plan, note)
+            yield state, [], []
+            if state.offset >= min(reader.end().rows, wanted.stop or math.inf):
+                return
+            wanted = replace(wanted, start=state.offset)
         frames = paced(chosen(reader, wanted), pace, sleep=sleep)
         for some in grouped(frames, group if pace.fast else 1):
             state, effects = folded(state, some, name)
             yield state, some, effects
+
+
+def _begun(reader: JournalReader, plan: Plan, note: Callable[[str], None] | None) -> EngineState:
+    """The state at which all that a journal keeps begins, what is odd about it told."""
+    notes: list[str] = []
+    state = first_state(reader, plan, notes)
+    if note is not None:
+        for line in notes:
+            note(line)
+    return state
 
 
 def replay_into_model(
@@ -154,26 +173,30 @@ def verify(
     *,
     group: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Verdict:
-    """Replay a whole journal and compare: labels equal, log densities within 1e-6, states equal at its
-    checkpoints.
+    """Replay all that a journal keeps and compare: labels equal, log densities within 1e-6, states equal at
+    its checkpoints.
 
-    Raises JournalError where it cannot be read. `progress(rows done, rows in all)`.
+    Where old rows were dropped it begins at the oldest checkpoint, and `note` is told. Raises JournalError
+    where it cannot be read. `progress(rows done, rows in all)`.
     """
-    name, plan = fspath(path), plan_for(path, how)
-    state, verdict = new(plan), Verdict()
+    name, plan, verdict = fspath(path), plan_for(path, how), Verdict()
     with JournalReader.open(path) as reader:
-        total = reader.end().rows
-        checkpoints = {found.offset: found.blob for found in reader.checkpoints() if found.offset <= total}
+        total, state = reader.end().rows, _begun(reader, plan, note)
+        begun = state.offset
+        checkpoints = {
+            found.offset: found.blob for found in reader.checkpoints() if begun < found.offset <= total
+        }
         recorded = _Recorded(reader.outputs())
-        for frames in grouped(reader.frames() if total else (), group, checkpoints):
+        for frames in grouped(reader.frames(begun) if total > begun else (), group, checkpoints):
             state, effects = folded(state, frames, name)
             verdict = recorded.compared(verdict, frames, effects)
             if state.offset in checkpoints:
                 verdict = _at_checkpoint(verdict, state, checkpoints.pop(state.offset), plan)
             if progress is not None:
                 progress(state.offset, total)
-    return replace(verdict, rows=state.offset, state_hash=state_hash(state))
+    return replace(verdict, rows=state.offset - begun, state_hash=state_hash(state))
 
 
 def _at_checkpoint(verdict: Verdict, state: EngineState, blob: bytes, plan: Plan) -> Verdict:

@@ -3,8 +3,8 @@ again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from ..mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED
 from ..protocol import Health, Query
 from .clock import Clock
 from .folding import Recovered, plan_of, recover
-from .journal import Journal, JournalError, JournalReader
+from .journal import Connect, Journal, JournalError, JournalReader, Retention, connect
 from .loop import Loop
 from .metrics import MetricsServer, Report
 from .sockets import Sockets, open_sockets
@@ -27,9 +27,12 @@ REPORT_SECONDS = 0.25
 class Service:
     """A running engine; `run` serves until told to stop. Use it in a `with` block."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, *, connect: Connect = connect
+    ) -> None:
         """Open everything. Raises ValueError, one line, for an address in use, a bad journal and the like."""
         self.settings = settings
+        self._connect = connect
         self._clock = clock or Clock()
         self._stack = ExitStack()
         self._reported = -1e9
@@ -52,17 +55,18 @@ class Service:
         self.sockets: Sockets = open_sockets(settings)
         self._stack.callback(self.sockets.close)
         if settings.journal.path:
-            self.journal = self._stack.enter_context(_journal(settings))
-            self.recovered = recover(self.journal.path, plan)
+            with _advised():
+                self.journal = self._stack.enter_context(_journal(settings, self._connect))
+                self.recovered = recover(self.journal.path, plan, connect=self._connect)
             known = len(self.recovered.state.features)
             if known > plan.max_features:
                 why = f"has {known} features, limits.features is {plan.max_features}, expected {known}"
                 raise JournalError(self.journal.path, why)
-            _keep_settings(self.journal, settings)
+            _keep_settings(self.journal, settings, self._connect)
         found = self.recovered
         self.loop = Loop(
             settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint,
-            _done(self.journal),
+            _done(self.journal, self._connect),
         )  # fmt: skip
 
     @property
@@ -120,7 +124,7 @@ class Service:
         if self.metrics is None or now < self._reported + REPORT_SECONDS:
             return
         self._reported = now
-        found = _health(loop.state)
+        found = loop.holding.told(_health(loop.state))
         counters = loop.state.counters
         counts = {item.name: getattr(counters, item.name) for item in fields(Counters)}
         del counts["frames_refused"]
@@ -130,7 +134,7 @@ class Service:
                 ready=True, status=found.status, offset=loop.state.offset, **counts,
                 groups=tally.groups, published=loop.published, queries=tally.queries,
                 checkpoints=tally.checkpoints, rejected=dict(tally.rejected),
-                journal_offset=self.journal.next_offset if self.journal else 0,
+                journal_offset=self.journal.committed if self.journal else 0,
                 models=found.models, engine=found.engine,
             )
         )  # fmt: skip
@@ -141,29 +145,43 @@ def _health(state: EngineState) -> Health:
     return next(e.message for e in effects if isinstance(e, Reply) and isinstance(e.message, Health))
 
 
-def _journal(settings: Settings) -> Journal:
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Says beside damage what can be done: an engine does not start on what it cannot believe."""
+    try:
+        yield
+    except JournalError as error:
+        if not error.reason.startswith("damaged"):
+            raise
+        advice = "`stream-mix journal repair` writes what can be believed to a new file"
+        raise JournalError(error.path, f"{error.reason}; {advice}", error.offset) from None
+
+
+def _journal(settings: Settings, connect: Connect) -> Journal:
     journal = settings.journal
     return Journal.open(
         journal.path,
         durability=journal.durability,
         keep_checkpoints=journal.keep_checkpoints,
         keep_dead_letters=journal.dead_letters,
+        retention=Retention(journal.segment_bytes, journal.keep_bytes, journal.keep_seconds),
         meta={"settings": settings.text(), "stream_mix": settings.engine.name},
+        connect=connect,
     )
 
 
-def _done(journal: Journal | None) -> dict[str, Done]:
+def _done(journal: Journal | None, connect: Connect) -> dict[str, Done]:
     """How far the sources are whose frames are acknowledged; without a journal nobody remembers."""
     if journal is None:
         return {}
-    with JournalReader.open(journal.path) as reader:
+    with JournalReader.open(journal.path, connect=connect) as reader:
         return reader.sources()
 
 
-def _keep_settings(journal: Journal, settings: Settings) -> None:
+def _keep_settings(journal: Journal, settings: Settings, connect: Connect) -> None:
     """Keeps the settings that the whole journal was folded by: a replay that is told no others uses these."""
     text = settings.text()
-    with JournalReader.open(journal.path) as reader:
+    with JournalReader.open(journal.path, connect=connect) as reader:
         if reader.meta.get("settings") == text:
             return
     journal.set_meta("settings", text)

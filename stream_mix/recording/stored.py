@@ -62,7 +62,7 @@ def frames_of(
 ) -> Iterator[tuple[int, Frame]]:
     """The same from an open reader."""
     first = start or 0
-    found = reader.frames(first, stop, since=since, until=until, source=source, last=last, clock=clock)
+    found = reader.frames(start, stop, since=since, until=until, source=source, last=last, clock=clock)
     for stored in found:
         frame = decode_stored(stored, reader.path)
         low = max(first - stored.offset, 0)

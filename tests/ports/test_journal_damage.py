@@ -165,20 +165,39 @@ class JournalReaderOrNone:
             self.reader.close()
 
 
-@pytest.mark.parametrize("mutation", ["torn", "flipped", "zeroed"])
-def test_a_damaged_log_leaves_a_prefix_of_commits(mutation: str, tmp_path: Path) -> None:
-    live, path = tmp_path / "live", tmp_path / "j"
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """A journal of 20 commits of 3 frames whose writer is not at its end, and its log."""
+    live = tmp_path_factory.mktemp("killed") / "live"
     with Journal.open(live) as journal:
         for k in range(0, 60, 3):
             journal.append([frame(i) for i in range(k, k + 3)])
             journal.commit()
-        main, log = live.read_bytes(), Path(f"{live}-wal").read_bytes()
+        return live.read_bytes(), Path(f"{live}-wal").read_bytes()
+
+
+def opened(path: Path, durability: str = "fsync") -> int:
+    """The frames of a journal that a writer takes, and adds one to."""
+    with Journal.open(path, durability=durability) as journal:
+        count = journal.next_id
+        journal.append([frame(count)])
+    with JournalReader.open(path) as reader:
+        assert list(reader.frames()) == [frame(i) for i in range(count + 1)]
+        assert reader.verify().ok
+    return count
+
+
+@pytest.mark.parametrize("mutation", ["torn", "flipped", "zeroed"])
+def test_a_damaged_log_leaves_a_prefix_of_commits_or_is_refused(
+    mutation: str, killed: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "j"
     rng = random.Random(mutation)
-    lengths = set()
+    lengths, refused = set(), 0
     for _ in range(70):
         # The first pages of the log hold the tables themselves.
-        at = rng.randrange(60_000, len(log))
-        data = bytearray(log)
+        at = rng.randrange(70_000, len(killed[1]))
+        data = bytearray(killed[1])
         if mutation == "torn":
             del data[at:]
         elif mutation == "flipped":
@@ -187,17 +206,45 @@ def test_a_damaged_log_leaves_a_prefix_of_commits(mutation: str, tmp_path: Path)
             data[at : at + 512] = bytes(len(data[at : at + 512]))
         for leftover in tmp_path.glob("j*"):
             leftover.unlink()
-        path.write_bytes(main)
+        path.write_bytes(killed[0])
         Path(f"{path}-wal").write_bytes(data)
-        with Journal.open(path) as journal:
-            count = journal.next_id
-            assert count % 3 == 0
-            journal.append([frame(count)])
-        with JournalReader.open(path) as reader:
-            assert list(reader.frames()) == [frame(i) for i in range(count + 1)]
-            assert reader.verify().ok
+        try:
+            count = opened(path)
+        except JournalError as error:
+            # In the middle: later commits had been synced, and are there to be seen.
+            assert mutation != "torn"
+            assert "its log breaks off before" in str(error)
+            refused += 1
+            count = opened(path, "os")
+            assert count < 57
+        assert count % 3 == 0
         lengths.add(count)
     assert len(lengths) > 5
+    assert refused == 0 if mutation == "torn" else refused > 20
+
+
+def test_a_log_whose_head_is_damaged_is_refused(killed: tuple[bytes, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(killed[0])
+    Path(f"{path}-wal").write_bytes(killed[1][:20] + bytes([killed[1][20] ^ 0xFF]) + killed[1][21:])
+    with pytest.raises(JournalError, match=r"its log breaks off|copied without the -wal file"):
+        Journal.open(path)
+
+
+def test_what_is_left_of_two_torn_commits_is_no_damage(killed: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """Each lacks its beginning: neither was acknowledged, though both their ends are there."""
+    path, log = tmp_path / "j", bytearray(killed[1])
+    size = 24 + 8192
+    ends = [at for at in range(32, len(log), size) if log[at + 4 : at + 8] != bytes(4)]
+    for end in ends[-2:]:
+        start = ends[ends.index(end) - 1] + size
+        log[start + 30] ^= 1
+        if end == ends[-2]:
+            # As where a second try was written over the first: the sums do not go on.
+            log[end + 16] ^= 1
+    path.write_bytes(killed[0])
+    Path(f"{path}-wal").write_bytes(log)
+    assert opened(path) == 54
 
 
 @pytest.mark.parametrize(
@@ -247,6 +294,18 @@ def test_damage_is_named_with_its_place(
             with pytest.raises(JournalError, match="damaged"):
                 list(reader.frames(source="s", since=-1.0))
             assert len(list(reader.frames(20))) == 290
+
+
+def test_damaged_names_that_are_no_text_are_damage_like_any_other(sound: Path, tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    data = sound.read_bytes()
+    assert data.count(b"CREATE TABLE segment") == 1
+    path.write_bytes(data.replace(b"CREATE TABLE segment", b"CREATE TABLE \x83\xff\x83ment"))
+    _, refusal = everything(path)
+    assert refusal is not None
+    assert "damaged" in refusal
+    with pytest.raises(JournalError, match="damaged"):
+        Journal.open(path)
 
 
 def test_a_journal_that_lost_its_end_is_not_written_to(sound: Path, tmp_path: Path) -> None:

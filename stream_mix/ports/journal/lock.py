@@ -7,8 +7,8 @@ import sqlite3
 from types import TracebackType
 from urllib.parse import quote
 
+from stream_mix.ports.journal.connect import explain
 from stream_mix.ports.journal.records import JournalError
-from stream_mix.ports.journal.schema import explain
 
 
 class WriterLock:

@@ -10,14 +10,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from stream_mix.mixture.kernels import crc32
+from stream_mix.ports.journal.connect import explain
 from stream_mix.ports.journal.records import Checkpoint, DeadLetter, JournalError, JournalFrame, Output
 from stream_mix.ports.journal.schema import (
     FRAME_HEADER,
-    explain,
     header_crc,
     mark_crc,
     output_crc,
     record_crc,
+    segment_crc,
     unwrap,
 )
 
@@ -26,13 +27,32 @@ _PAGE_BYTES: Final = 4 << 20
 _BAD: Final = (AttributeError, TypeError, ValueError, OverflowError, struct.error)
 
 
+_MARK: Final = "m.frames, m.rows, m.outputs, m.dead_letters, m.segment, m.segments, m.crc"
+_MARK_1: Final = "m.frames, m.rows, m.outputs, m.dead_letters, 0, 0, m.crc"
+_SEGMENT: Final = "s.id, s.frame, s.offset, s.output, s.bytes, s.received, s.crc"
+_SEGMENT_1: Final = "NULL, 0, 0, 0, 0, 0.0, NULL"
+_JOIN: Final = "LEFT JOIN segment s ON s.id=m.segment"
+_LAST: Final = ", ".join(
+    ["", "EXISTS (SELECT 1 FROM output WHERE id=m.outputs-1)", *(f"f.{x}" for x in FRAME_HEADER.split(", "))]
+)
+_JOIN_LAST: Final = "LEFT JOIN frame f ON f.id=m.frames-1"
+"""Of format 1 there are no segments. See `read_end`."""
+
+
 class End(NamedTuple):
-    """How much a journal holds: the ids that come next, and the number of rows."""
+    """How much a journal holds: the ids that come next, the number of rows, the oldest segment that is kept
+    and the number of those begun, and where the journal begins, which is not at 0 once old segments were
+    dropped."""
 
     frames: int
     rows: int
     outputs: int
     dead_letters: int
+    segment: int = 0
+    segments: int = 0
+    first_frame: int = 0
+    first_offset: int = 0
+    first_output: int = 0
 
 
 def one(
@@ -72,28 +92,58 @@ def page(db: sqlite3.Connection, path: str, statement: str, values: Sequence[Any
 
 
 def read_end(db: sqlite3.Connection, path: str) -> End:
-    """How much was committed, checked against the last frame and the last output that are there."""
-    row = one(db, path, "SELECT frames, rows, outputs, dead_letters, crc FROM mark WHERE id=0")
+    """How much was committed, checked against the last frame, the last output and the first segment.
+
+    One statement, so that a writer beside it cannot come in between; a journal of format 1 has no segments.
+    """
+    end, (said, *last) = _read_mark(db, path, _LAST, _JOIN_LAST)
+    if end.frames == end.first_frame and end.rows != end.first_offset:
+        raise JournalError(path, "damaged: it begins elsewhere than it ends, and holds no frame")
+    if end.frames > end.first_frame and (
+        last[0] is None or sum(check_header(last, path, None)) != end.rows
+    ):
+        raise JournalError(
+            path, f"damaged: frame {end.frames - 1} was committed and is missing or not the last"
+        )
+    if end.outputs > end.first_output and not said:
+        raise JournalError(path, f"damaged: output {end.outputs - 1} was committed and is missing")
+    return end
+
+
+def read_mark(db: sqlite3.Connection, path: str) -> End:
+    """How much was committed, whether the last of it is there or not."""
+    return _read_mark(db, path, "", "")[0]
+
+
+def _read_mark(
+    db: sqlite3.Connection, path: str, more: str, join: str
+) -> tuple[End, tuple[Any, ...]]:
     try:
-        if row is None or mark_crc(*row[:4]) != row[4]:
+        asked = f"SELECT {_MARK}, {_SEGMENT}{more} FROM mark m {_JOIN} {join} WHERE m.id=0"
+        row = (db.execute(asked).fetchmany(2) or [None])[0]
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error) and "no such table: segment" not in str(error):
+            raise explain(path, error) from None
+        row = one(db, path, f"SELECT {_MARK_1}, {_SEGMENT_1}{more} FROM mark m {join} WHERE m.id=0")
+    except sqlite3.Error as error:
+        raise explain(path, error) from None
+    try:
+        if row is None or mark_crc(*row[:6]) != row[6]:
             raise JournalError(
                 path, "damaged: the record of how much was committed does not match its check sum"
             )
+        if row[5] and (row[7] is None or segment_crc(*row[7:13]) != row[13]):
+            raise JournalError(path, "damaged: the record of where it begins does not match its check sum")
     except _BAD as error:
         if isinstance(error, JournalError):
             raise
         raise JournalError(path, f"damaged: the record of how much was committed holds {error}") from None
-    end = End(*row[:4])
-    # Asked for by id, not as the newest: a writer may have committed more since.
-    if end.frames:
-        last = one(db, path, f"SELECT {FRAME_HEADER} FROM frame WHERE id=?", (end.frames - 1,))
-        if last is None or sum(check_header(last, path, None)) != end.rows:
-            raise JournalError(
-                path, f"damaged: frame {end.frames - 1} was committed and is missing or not the last"
-            )
-    if end.outputs and one(db, path, "SELECT id FROM output WHERE id=?", (end.outputs - 1,)) is None:
-        raise JournalError(path, f"damaged: output {end.outputs - 1} was committed and is missing")
-    return end
+    return End(*row[:6], *row[8:11]), row[14:]
+
+
+def dropped(end: End) -> str:
+    """Where a journal begins whose old rows were dropped."""
+    return f"begins at offset {end.first_offset}: older rows were dropped"
 
 
 def check_header(row: Sequence[Any], path: str, expected: tuple[int, int] | None) -> tuple[int, int]:

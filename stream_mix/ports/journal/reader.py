@@ -9,9 +9,19 @@ from types import TracebackType
 from typing import Any, Final
 
 from stream_mix.engine import Done
+from stream_mix.ports.journal.connect import (
+    Connect,
+    check_format,
+    check_no_folder,
+    connect,
+    explain,
+    real_path,
+)
+from stream_mix.ports.journal.describe import describe
 from stream_mix.ports.journal.read import (
     End,
     check_header,
+    dropped,
     every,
     one,
     page,
@@ -33,14 +43,8 @@ from stream_mix.ports.journal.records import (
     Output,
     VerifyReport,
 )
-from stream_mix.ports.journal.schema import (
-    FRAME_HEADER,
-    check_format,
-    check_no_folder,
-    connect,
-    explain,
-    real_path,
-)
+from stream_mix.ports.journal.schema import FRAME_HEADER
+from stream_mix.ports.journal.scrub import ScrubReport, scrub
 from stream_mix.ports.journal.sources import read_sources
 from stream_mix.ports.journal.verify import verify
 
@@ -60,10 +64,10 @@ class JournalReader:
     def __init__(self, path: str, db: sqlite3.Connection, version: int) -> None:
         self.path = path
         self.format = version
-        self._db = db
+        self.connection = db
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> JournalReader:
+    def open(cls, path: str | os.PathLike[str], *, connect: Connect = connect) -> JournalReader:
         """Open the journal at `path` for reading; JournalError where it is none, or of a later format."""
         name = real_path(path)
         check_no_folder(name)
@@ -82,7 +86,7 @@ class JournalReader:
 
     def frames(
         self,
-        start_offset: int = 0,
+        start_offset: int | None = None,
         stop_offset: int | None = None,
         *,
         since: float | None = None,
@@ -93,29 +97,32 @@ class JournalReader:
     ) -> Iterator[JournalFrame]:
         """Frames with rows in [start_offset, stop_offset), in order; the first and last may reach beyond it.
 
+        Without a start they begin where the journal does; JournalError for a start before that.
         since <= time < until in Unix seconds, by the `clock` "received" or "event" (a frame is taken if any
         of its rows' span is inside; one without event times counts by when it was received). `last` seconds
         before the newest frame's time are another way to say `since`.
         """
         if clock not in _CLOCKS:
             raise JournalError(self.path, f"clock {clock!r}, expected one of {', '.join(_CLOCKS)}")
-        if start_offset < 0:
+        if start_offset is not None and start_offset < 0:
             raise JournalError(self.path, f"start offset {start_offset}, expected >= 0")
         end = self.end()
+        start = end.first_offset if start_offset is None else start_offset
+        if start < end.first_offset:
+            raise JournalError(self.path, f"{dropped(end)}; asked for those from offset {start} on")
         stop = end.rows if stop_offset is None else min(stop_offset, end.rows)
-        if start_offset >= stop:
+        if start >= stop:
             return
-        if last is not None and (newest := self._header(end.frames - 1)) is not None:
+        if last is not None and (newest := self.header(end.frames - 1)) is not None:
             since = max(span(newest, clock)[1] - last, float("-inf") if since is None else since)
-        first = self._find(start_offset, end)
-        if since is None and until is None and source is None:
-            yield from self._every(first, stop, end)
-        else:
-            yield from self._some(first, stop, end, lambda row: wanted(row, clock, since, until, source))
+        first = self._find(start, end)
+        free = since is None and until is None and source is None
+        chooser = None if free else lambda row: wanted(row, clock, since, until, source)
+        yield from self._walk(first, stop, end, chooser)
 
     def end(self) -> End:
         """How many frames, rows, outputs and dead letters were committed by now."""
-        return read_end(self._db, self.path)
+        return read_end(self.connection, self.path)
 
     def checkpoints(self) -> list[Checkpoint]:
         """The kept checkpoints, newest first."""
@@ -129,25 +136,27 @@ class JournalReader:
         A damaged one raises JournalError; with `on_damage` it is reported there and the next older one is
         taken, from which the frames lead to the same state.
         """
-        for id in self._checkpoint_ids(before):
-            try:
-                return self._checkpoint(id)
-            except JournalError as error:
-                if on_damage is None:
-                    raise
-                on_damage(error)
-        return None
+        return self._first_sound(self._checkpoint_ids(before), on_damage)
+
+    def first_checkpoint(
+        self, on_damage: Callable[[JournalError], None] | None = None
+    ) -> Checkpoint | None:
+        """The oldest kept checkpoint, or None; damage is told as by `last_checkpoint`, and the next taken."""
+        return self._first_sound(self._checkpoint_ids(None)[::-1], on_damage)
 
     def outputs(self, model: str | None = None, start_frame: int = 0) -> Iterator[Output]:
         """What was published, for one model or for all, in order, from frame `start_frame` on."""
-        count, id = self.end().outputs, 0
+        end = self.end()
+        count, id = end.outputs, end.first_output
         while id < count:
             rows = page(
-                self._db,
+                self.connection,
                 self.path,
                 f"SELECT {_OUTPUT} FROM output WHERE id>=? AND id<? ORDER BY id",
                 (id, count),
             )
+            if not rows or rows[0][0] != id:
+                self._check_kept(output=id)
             if not rows:
                 raise JournalError(self.path, f"damaged: output {id} of {count} is missing")
             for row in rows:
@@ -160,51 +169,38 @@ class JournalReader:
         """The kept refused frames, oldest first."""
         return [
             to_dead_letter(row, self.path)
-            for row in every(self._db, self.path, f"SELECT {_LETTER} FROM dead_letter ORDER BY id")
+            for row in every(self.connection, self.path, f"SELECT {_LETTER} FROM dead_letter ORDER BY id")
         ]
 
     def sources(self) -> dict[str, Done]:
         """How far the sources are whose frames are acknowledged."""
-        return read_sources(self._db, self.path)
+        return read_sources(self.connection, self.path)
 
     @property
     def meta(self) -> dict[str, str]:
         """The journal's description: what its maker wrote down."""
         return dict(
             to_meta(row, self.path)
-            for row in every(self._db, self.path, "SELECT key, value, crc FROM meta ORDER BY key")
+            for row in every(self.connection, self.path, "SELECT key, value, crc FROM meta ORDER BY key")
         )
 
     def info(self) -> JournalInfo:
         """The journal in numbers, without reading its frames."""
-        end = self.end()
-        ends = [self._header(id) for id in (0, end.frames - 1)] if end.frames else []
-        first, last = ends if ends else (None, None)
-        counts = one(self._db, self.path, "SELECT count(*) FROM dead_letter")
-        offsets = every(self._db, self.path, "SELECT offset FROM checkpoint ORDER BY id DESC")
-        sizes = (os.path.getsize(name) for name in (self.path, f"{self.path}-wal") if os.path.exists(name))
-        return JournalInfo(
-            path=self.path,
-            format=self.format,
-            frames=end.frames,
-            rows=end.rows,
-            first_received=first[5] if first else None,
-            last_received=last[5] if last else None,
-            t_first=first[6] if first else None,
-            t_last=last[7] if last else None,
-            checkpoints=tuple(row[0] for row in offsets),
-            outputs=end.outputs,
-            dead_letters=counts[0] if counts else 0,
-            bytes=sum(sizes),
-        )
+        return describe(self, self.connection, self.format)
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
         """Read and check everything, SQLite's own structure included; `progress(rows done, rows in all)`."""
-        return verify(self, self._db, progress)
+        return verify(self, self.connection, progress)
+
+    def scrub(
+        self, *, rate: float | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> ScrubReport:
+        """Read and check everything, and go on behind damage; `rate` bounds bytes a second."""
+        return scrub(self, self.connection, rate=rate, progress=progress)
 
     def close(self) -> None:
         """Let go of the file; a second call does nothing."""
-        self._db.close()
+        self.connection.close()
 
     def __enter__(self) -> JournalReader:
         return self
@@ -214,53 +210,52 @@ class JournalReader:
     ) -> None:
         self.close()
 
-    def _every(self, id: int, stop: int, end: End) -> Iterator[JournalFrame]:
-        expected = None
-        while expected is None or expected[1] < stop:
-            rows = page(
-                self._db,
-                self.path,
-                f"SELECT {FRAME_HEADER}, raw FROM frame WHERE id>=? AND id<? ORDER BY id",
-                (expected[0] if expected else id, end.frames),
-            )
-            self._not_empty(rows, expected)
-            for row in rows:
-                offset, n = check_header(row, self.path, expected)
-                if offset >= stop:
-                    return
-                yield to_frame(row, row[10], self.path)
-                expected = (row[0] + 1, offset + n)
-
-    def _some(
-        self, id: int, stop: int, end: End, choose: Callable[[tuple[Any, ...]], bool]
+    def _walk(
+        self, id: int, stop: int, end: End, choose: Callable[[tuple[Any, ...]], bool] | None
     ) -> Iterator[JournalFrame]:
+        """The frames from `id` to offset `stop`; of those that are not chosen only the header is read."""
+        columns = FRAME_HEADER if choose else f"{FRAME_HEADER}, raw"
         expected = None
         while expected is None or expected[1] < stop:
-            rows = page(
-                self._db,
-                self.path,
-                f"SELECT {FRAME_HEADER} FROM frame WHERE id>=? AND id<? ORDER BY id",
-                (expected[0] if expected else id, end.frames),
-            )
-            self._not_empty(rows, expected)
-            for row in rows:
+            for row in self._page(columns, id, expected, end):
                 offset, n = check_header(row, self.path, expected)
                 if offset >= stop:
                     return
-                if choose(row):
-                    found = one(self._db, self.path, "SELECT raw FROM frame WHERE id=?", (row[0],))
+                if choose is None:
+                    yield to_frame(row, row[10], self.path)
+                elif choose(row):
+                    found = one(self.connection, self.path, "SELECT raw FROM frame WHERE id=?", (row[0],))
+                    if found is None:
+                        self._check_kept(frame=row[0])
                     yield to_frame(row, found[0] if found else None, self.path)
                 expected = (row[0] + 1, offset + n)
 
-    def _not_empty(self, rows: list[tuple[Any, ...]], expected: tuple[int, int] | None) -> None:
+    def _page(
+        self, columns: str, id: int, expected: tuple[int, int] | None, end: End
+    ) -> list[tuple[Any, ...]]:
+        """The next frames, from `expected` (id, offset) on, or from `id` where there were none yet."""
+        first = expected[0] if expected else id
+        asked = f"SELECT {columns} FROM frame WHERE id>=? AND id<? ORDER BY id"
+        rows = page(self.connection, self.path, asked, (first, end.frames))
+        if not rows or rows[0][0] != first:
+            self._check_kept(frame=first)
         if not rows and expected:
             raise JournalError(self.path, f"damaged: frame {expected[0]} is missing", expected[1])
         if not rows:
             raise JournalError(self.path, "damaged: frames are missing")
+        return rows
+
+    def _check_kept(self, frame: int | None = None, output: int | None = None) -> None:
+        """JournalError where a record is missing because a writer dropped its segment meanwhile."""
+        end = self.end()
+        if (frame is not None and frame < end.first_frame) or (
+            output is not None and output < end.first_output
+        ):
+            raise JournalError(self.path, f"{dropped(end)} while they were read; begin again there")
 
     def _find(self, offset: int, end: End) -> int:
         """The id of the frame that holds row `offset`, by bisection over checked headers."""
-        low, high = 0, end.frames - 1
+        low, high = end.first_frame, end.frames - 1
         while low < high:
             middle = (low + high + 1) // 2
             if self._place(middle)[0] <= offset:
@@ -275,23 +270,37 @@ class JournalReader:
         return low
 
     def _place(self, id: int) -> tuple[int, int]:
-        row = self._header(id)
+        row = self.header(id)
         if row is None:
+            self._check_kept(frame=id)
             raise JournalError(self.path, f"damaged: frame {id} is missing")
         return row[1], row[2]
 
-    def _header(self, id: int) -> tuple[Any, ...] | None:
-        row = one(self._db, self.path, f"SELECT {FRAME_HEADER} FROM frame WHERE id=?", (id,))
+    def header(self, id: int) -> tuple[Any, ...] | None:
+        """The checked columns of a frame's header, None where there is no such frame."""
+        row = one(self.connection, self.path, f"SELECT {FRAME_HEADER} FROM frame WHERE id=?", (id,))
         if row is not None:
             check_header(row, self.path, None)
         return row
 
     def _checkpoint_ids(self, before: int | None) -> list[int]:
-        rows = every(self._db, self.path, "SELECT id, offset FROM checkpoint ORDER BY id DESC")
+        rows = every(self.connection, self.path, "SELECT id, offset FROM checkpoint ORDER BY id DESC")
         return [row[0] for row in rows if before is None or row[1] <= before]
 
+    def _first_sound(
+        self, ids: list[int], on_damage: Callable[[JournalError], None] | None
+    ) -> Checkpoint | None:
+        for id in ids:
+            try:
+                return self._checkpoint(id)
+            except JournalError as error:
+                if on_damage is None:
+                    raise
+                on_damage(error)
+        return None
+
     def _checkpoint(self, id: int) -> Checkpoint:
-        row = one(self._db, self.path, "SELECT offset, crc, blob FROM checkpoint WHERE id=?", (id,))
+        row = one(self.connection, self.path, "SELECT offset, crc, blob FROM checkpoint WHERE id=?", (id,))
         if row is None:
             raise JournalError(self.path, f"checkpoint {id} has just been replaced by a newer one; ask again")
         return to_checkpoint(row, self.path)

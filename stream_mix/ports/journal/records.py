@@ -25,6 +25,10 @@ class JournalError(ValueError):
         super().__init__(f"{place}: {self.reason}")
 
 
+class JournalUnavailable(JournalError):
+    """The journal takes nothing now: the disk is full, or fails. What was committed stands; `reopen` it."""
+
+
 class JournalFrame(NamedTuple):
     """One frame as it came in, and the header by which it is found again.
 
@@ -78,12 +82,25 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class JournalInfo:
-    """A journal in numbers: counts, the first and last frame's header times (Unix seconds), bytes on disk."""
+    """A journal in numbers.
+
+    Attributes:
+        frames, rows, outputs: written since it was made, whether they are kept or not.
+        begins: offset of the first row that is kept; above 0 where older ones were dropped.
+        segments: kept.
+        first_received, last_received: when the first and the last kept frame came, Unix seconds.
+        t_first, t_last: the least event time of the first kept frame and the greatest of the last.
+        checkpoints: offsets of those that are kept, newest first.
+        dead_letters: kept.
+        bytes: on disk.
+    """
 
     path: str
     format: int
     frames: int
     rows: int
+    begins: int
+    segments: int
     first_received: float | None
     last_received: float | None
     t_first: float | None
@@ -98,10 +115,12 @@ class JournalInfo:
 class VerifyReport:
     """What `verify` found: how many sound records came before the first damage, and that damage in one line.
 
-    Where `damage` is None everything was read and believed, and the counts are the whole journal's.
+    Where `damage` is None everything was read and believed, and the counts are of all that is kept. `begins`
+    is the offset of the first row, above 0 where older ones were dropped.
     """
 
     path: str
+    begins: int
     frames: int
     rows: int
     checkpoints: int

@@ -4,27 +4,27 @@ SQLite notices a torn log but not a flipped bit in a page (measured: 117 of 150 
 carries a CRC32 over all of its columns. A frame has two, one over the raw bytes and one over the header and
 the first CRC: a search by time or source then checks the headers it skips without reading what they head.
 
-`mark` holds how many frames and rows were committed, so that a damaged table that lost its last records is
-found out. Columns are in the order in which they are searched, and the blob comes last, so that a scan of
-headers does not touch the overflow pages. There is no second index: ids have no gaps and offsets rise with
-them, so an offset is found by bisection, and appending stays one write at the end of one tree.
+`mark` holds how many frames and rows were committed and which segment is the first and the last, so that a
+damaged table that lost its last records is found out, and one that lost its first is not taken for a journal
+whose old rows were dropped. Columns are in the order in which they are searched, and the blob comes last, so
+that a scan of headers does not touch the overflow pages. There is no second index: ids have no gaps and
+offsets rise with them, so an offset is found by bisection, and appending stays one write at the end of one
+tree.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import struct
-from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+
+import numpy as np
 
 from stream_mix.mixture.kernels import crc32
-from stream_mix.ports.journal.records import JournalError, JournalFrame
+from stream_mix.ports.journal.records import JournalFrame, Output
 
-FORMAT: Final = 1
-"""The format that is written; a newer one is refused."""
+FORMAT: Final = 2
+"""The format that is written; a newer one is refused. Format 1 had no segments and no sources: a writer adds
+them."""
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Marks a SQLite file as a journal ("SMJL" in the file's header)."""
@@ -45,14 +45,31 @@ CREATE TABLE dead_letter (id INTEGER PRIMARY KEY, received REAL NOT NULL, source
     code TEXT NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL,
     raw BLOB NOT NULL);
 CREATE TABLE mark (id INTEGER PRIMARY KEY, frames INTEGER NOT NULL, rows INTEGER NOT NULL,
-    outputs INTEGER NOT NULL, dead_letters INTEGER NOT NULL, crc INTEGER NOT NULL);
+    outputs INTEGER NOT NULL, dead_letters INTEGER NOT NULL, crc INTEGER NOT NULL,
+    segment INTEGER NOT NULL DEFAULT 0, segments INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE segment (id INTEGER PRIMARY KEY, frame INTEGER NOT NULL, offset INTEGER NOT NULL,
+    output INTEGER NOT NULL, bytes INTEGER NOT NULL, received REAL NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE source (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, crc INTEGER NOT NULL,
+    refused TEXT NOT NULL) WITHOUT ROWID;
 """
 
+FROM_1: Final = (
+    "ALTER TABLE mark ADD COLUMN segment INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE mark ADD COLUMN segments INTEGER NOT NULL DEFAULT 0",
+    *(f"CREATE TABLE IF NOT EXISTS {rest}".rstrip("; \n") for rest in TABLES.split("CREATE TABLE ")[-2:]),
+)
+"""What makes a journal of format 1 one of format 2."""
+
+DEAD_LETTER_BYTES: Final = 4096
 FRAME_HEADER: Final = "id, offset, n, source, seq, received, t_min, t_max, raw_crc, crc"
 
+_LABELS: Final = (np.dtype("<i8"), np.dtype("<i4"))
+_DENSITY: Final = np.dtype("<f4")
 _header = struct.Struct("<qqqqdddIB").pack
 _mark = struct.Struct("<qqqq").pack
+_whole_mark = struct.Struct("<qqqqqq").pack
+_segment = struct.Struct("<qqqqqd").pack
 
 
 def frame_row(frame: JournalFrame) -> tuple[Any, ...]:
@@ -72,6 +89,28 @@ def frame_row(frame: JournalFrame) -> tuple[Any, ...]:
     raw_crc = crc32(raw)
     crc = header_crc(id, offset, n, source, seq, received, t_min, t_max, raw_crc)
     return (id, offset, n, source, seq, received, t_min, t_max, raw_crc, crc, raw)
+
+
+def output_row(id: int, output: Output) -> tuple[Any, ...]:
+    """The columns of what was published, its arrays last. Raises ValueError where they do not fit."""
+    n = len(output.log_density)
+    if output.labels.dtype not in _LABELS or output.log_density.dtype != _DENSITY or len(output.labels) != n:
+        raise ValueError(
+            f"output of frame {output.frame}: expected {n} int32 or int64 labels, float32 densities"
+        )
+    labels, density = output.labels.tobytes(), output.log_density.tobytes()
+    head = (id, int(output.frame), output.model, int(output.generation))
+    return (*head, output_crc(*head, labels, density), labels, density)
+
+
+def letter_row(
+    id: int, received: float, source: str | None, code: str, reason: str, raw: bytes
+) -> tuple[Any, ...]:
+    """The columns of a dead letter, with its first 4 KiB."""
+    clipped = bytes(raw[:DEAD_LETTER_BYTES])
+    sender, said = (text and text.encode("utf-8", "replace").decode() for text in (source, reason))
+    head = (id, float(received) or 0.0, sender, code, said, len(raw))
+    return (*head, record_crc(*head, clipped), clipped)
 
 
 def unwrap(seq: int | None) -> int | None:
@@ -99,9 +138,16 @@ def header_crc(
     return crc32(head) if source is None else crc32(source.encode(), crc32(head))
 
 
-def mark_crc(frames: int, rows: int, outputs: int, dead_letters: int) -> int:
-    """The check sum of the row that says how much was committed."""
-    return crc32(_mark(frames, rows, outputs, dead_letters))
+def mark_crc(frames: int, rows: int, outputs: int, dead_letters: int, segment: int, segments: int) -> int:
+    """The check sum of the row that says how much was committed; a journal of format 1 has no segments."""
+    if not segments:
+        return crc32(_mark(frames, rows, outputs, dead_letters))
+    return crc32(_whole_mark(frames, rows, outputs, dead_letters, segment, segments))
+
+
+def segment_crc(id: int, frame: int, offset: int, output: int, bytes: int, received: float) -> int:
+    """The check sum of a segment's row."""
+    return crc32(_segment(id, frame, offset, output, bytes, received or 0.0))
 
 
 def output_crc(id: int, frame: int, model: str, generation: int, labels: bytes, density: bytes) -> int:
@@ -117,97 +163,3 @@ def record_crc(*parts: int | float | str | bytes | None) -> int:
         data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
         total = crc32(data, crc32(b"%c%d" % (isinstance(part, bytes), len(data)), total))
     return total
-
-
-def connect(path: str, *, writer: bool) -> sqlite3.Connection:
-    """A connection to the journal at `path`; a reader's cannot write, and both use little memory."""
-    mode = "rwc" if writer else "ro"
-    if not writer and not os.access(os.path.dirname(path), os.W_OK) and not os.path.exists(f"{path}-wal"):
-        # Beside a file in a folder that cannot be written SQLite cannot make the shared index that a log
-        # needs; without a log there is none to miss.
-        mode = "ro&immutable=1"
-    db = sqlite3.connect(
-        f"file:{quote(path)}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        timeout=5.0,
-        check_same_thread=False,
-    )
-    try:
-        db.execute("PRAGMA trusted_schema=OFF")
-        db.execute("PRAGMA cell_size_check=ON")
-        if not writer:
-            db.execute("PRAGMA query_only=ON")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def real_path(path: str | os.PathLike[str]) -> str:
-    """The one name of the file, so that two ways to it meet in the same lock."""
-    return str(Path(path).resolve())
-
-
-def check_no_folder(path: str) -> None:
-    """JournalError where the path is a folder: SQLite would call it an I/O error."""
-    if os.path.isdir(path):
-        raise JournalError(path, "cannot be opened: it is a folder")
-
-
-def is_empty(db: sqlite3.Connection) -> bool:
-    """Whether the file holds no tables and is marked as nothing."""
-    questions = ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id")
-    return not any(db.execute(question).fetchone()[0] for question in questions)
-
-
-def check_format(db: sqlite3.Connection, path: str) -> int:
-    """The format of an open journal; JournalError where it is none, or one of a later release."""
-    application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if application != APPLICATION_ID:
-        if not os.path.getsize(path):
-            raise JournalError(path, "not a journal of stream_mix (the file is empty)")
-        if not application and is_empty(db):
-            why = "copied without the -wal file beside it while an engine was writing"
-            raise JournalError(path, f"holds no tables: no journal of stream_mix, or {why}")
-        raise JournalError(path, "not a journal of stream_mix (a SQLite file of another program)")
-    if version > FORMAT or version < 1:
-        raise JournalError(path, f"journal format {version}; this release reads formats 1 to {FORMAT}")
-    return version
-
-
-def check_own(path: str) -> None:
-    """JournalError where there is a file that is no journal: no lock is left beside what is not ours."""
-    if not os.path.exists(path) or not os.path.getsize(path):
-        return
-    try:
-        with closing(connect(path, writer=False)) as db:
-            if not is_empty(db):
-                check_format(db, path)
-    except sqlite3.Error as error:
-        if "not a database" in str(error):
-            raise explain(path, error) from None
-
-
-def explain(path: str, error: sqlite3.Error) -> JournalError:
-    """The same error in one line for people."""
-    text = str(error)
-    if "not a database" in text:
-        text = "not a journal of stream_mix (not a SQLite file)"
-    elif "unable to open" in text:
-        text = "cannot be opened: " + _why_not(path)
-    elif "readonly" in text:
-        text = "cannot be written (read-only file or folder)"
-    elif "malformed" in text or "decode" in text or "no such" in text:
-        text = f"damaged: {text}"
-    return JournalError(path, text)
-
-
-def _why_not(path: str) -> str:
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        return f"there is no folder {folder}"
-    if not os.path.exists(path):
-        return "there is no such file, or it cannot be made"
-    return "no permission"

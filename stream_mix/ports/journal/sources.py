@@ -2,22 +2,23 @@
 
 It cannot be had from the frames alone: they do not say which of them were refused, nor by which socket those
 that were taken came. A row is a source, and is never dropped: a producer that comes back after a year goes on
-where it was. A journal that was made before there was such a table has it made by its next writer.
+where it was. A journal of format 1 has no such table until its next writer makes it.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, Final, cast, get_args
 
 from stream_mix.engine import Done, Refusal
+from stream_mix.ports.journal.connect import explain
 from stream_mix.ports.journal.records import JournalError
-from stream_mix.ports.journal.schema import explain, record_crc
+from stream_mix.ports.journal.schema import record_crc
 from stream_mix.protocol import Code
 
-SOURCES: Final = """CREATE TABLE IF NOT EXISTS source (name TEXT PRIMARY KEY, seq INTEGER NOT NULL,
-    crc INTEGER NOT NULL, refused TEXT NOT NULL) WITHOUT ROWID"""
+SOURCE: Final = "name, seq, crc, refused"
 PUT_SOURCE: Final = "INSERT OR REPLACE INTO source VALUES (?,?,?,?)"
 
 
@@ -32,13 +33,14 @@ def read_sources(db: sqlite3.Connection, path: str) -> dict[str, Done]:
     try:
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name='source'").fetchone():
             return {}
-        rows = db.execute("SELECT name, seq, crc, refused FROM source ORDER BY name").fetchall()
+        rows = db.execute(f"SELECT {SOURCE} FROM source ORDER BY name").fetchall()
     except sqlite3.Error as error:
         raise explain(path, error) from None
-    return dict(_source(row, path) for row in rows)
+    return dict(to_source(row, path) for row in rows)
 
 
-def _source(row: tuple[Any, ...], path: str) -> tuple[str, Done]:
+def to_source(row: Sequence[Any], path: str) -> tuple[str, Done]:
+    """One source of its columns. Raises JournalError where its check sum does not match."""
     name, seq, crc, refused = row
     if record_crc(name, seq, refused) != crc:
         raise JournalError(path, f"damaged: how far source {name!a} is does not match its check sum")

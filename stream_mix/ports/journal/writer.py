@@ -5,49 +5,42 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing
 from types import TracebackType
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, NoReturn
 
 from stream_mix.engine import Done
-from stream_mix.ports.journal.lock import WriterLock
-from stream_mix.ports.journal.read import read_end
-from stream_mix.ports.journal.records import JournalError, JournalFrame, Output
-from stream_mix.ports.journal.schema import (
-    APPLICATION_ID,
-    DURABILITY,
-    FORMAT,
-    PAGE_BYTES,
-    TABLES,
-    check_format,
+from stream_mix.ports.journal.connect import (
+    Connect,
     check_no_folder,
     check_own,
     connect,
     explain,
-    frame_row,
-    is_empty,
-    mark_crc,
-    output_crc,
     real_path,
+    unavailable,
+)
+from stream_mix.ports.journal.lock import WriterLock
+from stream_mix.ports.journal.opening import fold, open_db, reopened
+from stream_mix.ports.journal.read import End, read_end
+from stream_mix.ports.journal.records import JournalError, JournalFrame, JournalUnavailable, Output
+from stream_mix.ports.journal.schema import (
+    DURABILITY,
+    frame_row,
+    letter_row,
+    mark_crc,
+    output_row,
     record_crc,
 )
-from stream_mix.ports.journal.sources import PUT_SOURCE, SOURCES, source_row
+from stream_mix.ports.journal.segments import Retention, Segments
+from stream_mix.ports.journal.sources import PUT_SOURCE, source_row
 
-DEAD_LETTER_BYTES: Final = 4096
 _BUFFER_FRAMES: Final = 512
 _BUFFER_BYTES: Final = 4 << 20
-_LOG_BYTES: Final = 2 << 20
-"""The log is folded into the file at this size; at eight times as much each fold took 90 ms."""
-
-_LABELS: Final = (np.dtype("<i8"), np.dtype("<i4"))
-_DENSITY: Final = np.dtype("<f4")
-
 _INSERT_FRAME: Final = "INSERT INTO frame VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_OUTPUT: Final = "INSERT INTO output VALUES (?,?,?,?,?,?,?)"
 _INSERT_LETTER: Final = "INSERT INTO dead_letter VALUES (?,?,?,?,?,?,?,?)"
-_UPDATE_MARK: Final = "UPDATE mark SET frames=?, rows=?, outputs=?, dead_letters=?, crc=?"
+_MARK: Final = "UPDATE mark SET frames=?, rows=?, outputs=?, dead_letters=?, segment=?, segments=?, crc=?"
 _INSERT_CHECKPOINT: Final = "INSERT INTO checkpoint (offset, crc, blob) VALUES (?,?,?)"
 
 
@@ -56,8 +49,9 @@ class Journal:
 
     Everything handed in since the last `commit` becomes durable by the next one, together or not at all. A
     process killed at any moment leaves exactly the commits that returned, and perhaps the one under way.
-    After an error from the disk the journal refuses all further writes: a failed sync is never tried again,
-    the file is opened afresh.
+
+    After an error from the disk, JournalUnavailable, the journal refuses all further writes and says why
+    (`unavailable`) until `reopen` succeeds.
 
     >>> import tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "a.journal")
@@ -73,20 +67,30 @@ class Journal:
         path: str,
         db: sqlite3.Connection,
         lock: WriterLock,
+        connection: Callable[[], sqlite3.Connection],
         keep_checkpoints: int,
         keep_dead_letters: int,
+        retention: Retention,
     ) -> None:
         self.path = path
         self.keep_checkpoints = keep_checkpoints
         self.keep_dead_letters = keep_dead_letters
-        self._db = db
+        self.retention = retention
         self._lock = lock
+        self._connection = connection
+        self._begin(db)
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Nothing is under way, and the journal is as the file says."""
+        end = read_end(db, self.path)
+        segments = Segments(db, self.path, self.retention, end)
+        self._db, self._kept, self._segments = db, end, segments
         self._failed: str | None = None
         self._frames: list[tuple[Any, ...]] = []
         self._bytes = 0
-        self._begun = False
+        self._begun = self._folded = False
         self._pruned = False
-        self.next_id, self.next_offset, self._next_output, self._next_letter = read_end(db, path)
+        self.next_id, self.next_offset, self._next_output, self._next_letter = end[:4]
 
     @classmethod
     def open(
@@ -97,13 +101,17 @@ class Journal:
         create: bool = True,
         keep_checkpoints: int = 3,
         keep_dead_letters: int = 1000,
+        retention: Retention = Retention(),  # noqa: B008  # a frozen value
+        begins: tuple[int, int] = (0, 0),
         meta: Mapping[str, str] | None = None,
+        connect: Connect = connect,
     ) -> Journal:
         """Open the journal at `path` for writing, making it if it is not there and `create` says so.
 
         durability: "fsync" (a commit survives a power cut), "os" (it survives the process), "off". `meta` is
-        kept with a journal that is made here. JournalError where the file is no journal, of a later format,
-        damaged at its end, cannot be written, or is being written by another.
+        kept with a journal that is made here, whose first frame and offset are `begins`. JournalError where
+        the file is no journal, of a later format, damaged at its end, cannot be written, or is being written
+        by another.
         """
         if durability not in DURABILITY:
             raise JournalError(path, f"durability {durability!r}, expected one of {', '.join(DURABILITY)}")
@@ -113,14 +121,20 @@ class Journal:
         if not create and not os.path.exists(name):
             raise JournalError(path, "no such journal")
         check_no_folder(name)
-        check_own(name)
-        lock = WriterLock(name)
-        try:
-            db = _open_db(name, durability, dict(meta or {}))
-            return cls(name, db, lock, keep_checkpoints, keep_dead_letters)
-        except BaseException:
-            lock.release()
-            raise
+        check_own(name, connect)
+        with ExitStack() as stack:
+            lock = stack.enter_context(WriterLock(name))
+
+            def connection() -> sqlite3.Connection:
+                return open_db(name, durability, meta or {}, connect, begins)
+
+            db = stack.enter_context(closing(connection()))
+            try:
+                made = cls(name, db, lock, connection, keep_checkpoints, keep_dead_letters, retention)
+            except sqlite3.Error as error:
+                raise explain(name, error) from None
+            stack.pop_all()
+            return made
 
     def append(self, frames: Iterable[JournalFrame]) -> None:
         """Add frames in order; each must begin where the one before it ended (`next_id`, `next_offset`)."""
@@ -137,6 +151,7 @@ class Journal:
             except (TypeError, ValueError, struct.error) as error:
                 raise JournalError(self.path, f"frame {frame[0]} cannot be kept: {error}", frame[1]) from None
             self._bytes += len(frame[8])
+            self._segments.add(len(frame[8]), frame[5])
             self.next_id += 1
             self.next_offset += frame[2]
             if len(self._frames) >= _BUFFER_FRAMES or self._bytes >= _BUFFER_BYTES:
@@ -146,14 +161,11 @@ class Journal:
         """Add what was published, in order of frames, so that a replay can be compared with it."""
         rows = []
         for id, output in enumerate(outputs, self._next_output):
-            n = len(output.log_density)
-            kinds = output.labels.dtype in _LABELS and output.log_density.dtype == _DENSITY
-            if not kinds or len(output.labels) != n:
-                why = f"output of frame {output.frame}: expected {n} int32 or int64 labels, float32 densities"
-                raise JournalError(self.path, why)
-            labels, density = output.labels.tobytes(), output.log_density.tobytes()
-            head = (id, int(output.frame), output.model, int(output.generation))
-            rows.append((*head, output_crc(*head, labels, density), labels, density))
+            try:
+                rows.append(output_row(id, output))
+            except ValueError as error:
+                raise JournalError(self.path, str(error)) from None
+            self._segments.add(len(rows[-1][5]) + len(rows[-1][6]))
         self._write_many(_INSERT_OUTPUT, rows)
         self._next_output += len(rows)
 
@@ -166,10 +178,8 @@ class Journal:
 
     def dead_letter(self, received: float, source: str | None, code: str, reason: str, raw: bytes) -> None:
         """Add a frame that was refused; the first 4 KiB of it are kept, and the oldest letters make room."""
-        clipped = bytes(raw[:DEAD_LETTER_BYTES])
-        sender, said = (text and text.encode("utf-8", "replace").decode() for text in (source, reason))
-        head = (self._next_letter, float(received) or 0.0, sender, code, said, len(raw))
-        self._write_many(_INSERT_LETTER, [(*head, record_crc(*head, clipped), clipped)])
+        row = letter_row(self._next_letter, received, source, code, reason, raw)
+        self._write_many(_INSERT_LETTER, [row])
         self._next_letter += 1
         self._pruned = False
 
@@ -187,15 +197,51 @@ class Journal:
         self._flush()
         if not self._begun:
             return
-        mark = (self.next_id, self.next_offset, self._next_output, self._next_letter)
         try:
             if not self._pruned:
                 self._prune()
-            self._db.execute(_UPDATE_MARK, (*mark, mark_crc(*mark)))
+            self._segments.turn(self._db, self.next_id, self.next_offset, self._next_output)
+            segments = (self._segments.first, self._segments.count)
+            mark = (self.next_id, self.next_offset, self._next_output, self._next_letter, *segments)
+            self._db.execute(_MARK, (*mark, mark_crc(*mark)))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(error)
         self._begun = False
+        self._kept = End(*mark)
+
+    @property
+    def committed(self) -> int:
+        """Rows that are durable, of the `next_offset` handed in."""
+        return self._kept.rows
+
+    @property
+    def unavailable(self) -> str | None:
+        """Why the journal takes nothing now; None where it does."""
+        return self._failed
+
+    def reopen(self) -> bool:
+        """Begin again after a failure, with what was committed, on a fresh connection.
+
+        What the failed commit left in the log is cut away first: the log is folded up to the last commit that
+        returned, all of it written and synced anew, and emptied. No sync is tried twice: of what a failed
+        one had to bring to the disk, nothing is used. Returns whether the commit that failed turned out to
+        have been made all the same. Raises JournalUnavailable as long as the disk fails.
+        """
+        if self._failed is None or self._failed == "closed":
+            return False
+        asked, kept = (self.next_id, self.next_offset, self._next_output), self._kept[:3]
+        if not self._folded:
+            fold(self._db, self.path)
+            self._folded = True
+            self._db.close()
+        db = reopened(self.path, self._connection, (kept, asked))
+        try:
+            self._begin(db)
+        except (sqlite3.Error, JournalError) as error:
+            db.close()
+            raise unavailable(self.path, error) if isinstance(error, sqlite3.Error) else error from None
+        return self._kept[:3] == asked != kept
 
     def close(self) -> None:
         """Commit, fold the log into the file, and let the next writer in; a second call does nothing."""
@@ -219,7 +265,9 @@ class Journal:
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise JournalError(self.path, f"cannot be written any more ({self._failed}); open it again")
+            raise JournalUnavailable(
+                self.path, f"cannot be written any more ({self._failed}); open it again"
+            )
 
     def _flush(self) -> None:
         if self._frames:
@@ -246,8 +294,8 @@ class Journal:
         )
         self._pruned = True
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        reason = explain(self.path, error)
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        reason = unavailable(self.path, error)
         self._failed = reason.reason
         self._frames = []
         try:
@@ -255,46 +303,3 @@ class Journal:
         except sqlite3.Error:
             self._failed += ", and what was under way could not be undone"
         raise reason from None
-
-
-def _open_db(path: str, durability: str, meta: dict[str, str]) -> sqlite3.Connection:
-    """A writing connection to a sound journal of this format, new or old."""
-    try:
-        db = connect(path, writer=True)
-    except sqlite3.Error as error:
-        raise explain(path, error) from None
-    try:
-        # A kill while a journal was being made leaves a database without tables, to be made again.
-        fresh = is_empty(db)
-        if fresh:
-            db.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        else:
-            check_format(db, path)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={DURABILITY[durability]}")
-        db.execute(f"PRAGMA wal_autocheckpoint={_LOG_BYTES // PAGE_BYTES}")
-        db.execute(f"PRAGMA journal_size_limit={4 * _LOG_BYTES}")
-        db.execute("PRAGMA cache_size=-16384")
-        if fresh:
-            _create(db, meta)
-        db.execute(SOURCES)
-        read_end(db, path)
-    except sqlite3.Error as error:
-        db.close()
-        raise explain(path, error) from None
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
-    """The tables of an empty journal, in one transaction: a kill leaves a journal or an empty file."""
-    db.execute("BEGIN IMMEDIATE")
-    for statement in TABLES.split(";"):
-        db.execute(statement)
-    db.execute("INSERT INTO mark VALUES (0,0,0,0,0,?)", (mark_crc(0, 0, 0, 0),))
-    db.executemany("INSERT INTO meta VALUES (?,?,?)", [(k, v, record_crc(k, v)) for k, v in meta.items()])
-    db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version={FORMAT}")
-    db.execute("COMMIT")
