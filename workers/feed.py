@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from stream_mix.client import PUSH, Producer
+from stream_mix.client import PUSH, KeysLike, Producer
+from stream_mix.keys import Keys, read_secret
 from stream_mix.recording import Block, Refusal, read_rows
 
 from .ending import OK, ended
@@ -45,6 +46,7 @@ def run(
     on_refused: Callable[[Refusal], None] | None = None,
     progress: Callable[[int], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    keys: KeysLike = None,
 ) -> Fed:
     """Send the rows of a table, in order, in frames of up to `batch_rows`.
 
@@ -68,7 +70,7 @@ def run(
         file, format, time=time_column, weight=weight, id=id, columns=columns, drop=drop, delimiter=delimiter,
         block=batch_rows, on_refused=count, stdin=stdin,
     )  # fmt: skip
-    with Producer(endpoint, source=source or _name(file), timeout=timeout) as producer:
+    with Producer(endpoint, source=source or _name(file, keys), timeout=timeout, keys=keys) as producer:
         for block in _paced(_limited(blocks, limit), rows_per_second, sleep):
             producer.features = block.features
             producer.send(block.x, t=block.t, w=block.w, id=block.id)
@@ -82,10 +84,12 @@ def run(
     return Fed(rows, frames, refused)
 
 
-def _name(file: str | os.PathLike[str]) -> str:
-    """What to call this source: the file, and the process, as each run counts its frames from 0."""
+def _name(file: str | os.PathLike[str], keys: KeysLike) -> str:
+    """What to call this source: the file, and the process, as each run counts its frames from 0. With keys
+    it is one that they may speak for."""
     name = "stdin" if os.fspath(file) == "-" else os.path.basename(os.fspath(file))
-    return f"{name[:100]}-{os.getpid()}"
+    pair = keys if keys is None or isinstance(keys, Keys) else read_secret(keys)
+    return f"{'' if pair is None else f'{pair.name}/'}{name[:100]}-{os.getpid()}"
 
 
 def _limited(blocks: Iterable[Block], limit: int | None) -> Iterator[Block]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import zmq
 
 from ..protocol import DEFAULT_LIMITS, Limits, ProtocolError, encode_events, encode_points
-from .base import PUSH, Client, ClientError, Event, RowsLike
+from .base import PUSH, Client, ClientError, Event, KeysLike, RowsLike
 from .points import Points, each
 
 
@@ -24,6 +24,8 @@ class Producer(Client):
     - `features`: names of the columns of rows that are arrays; None goes by position.
     - `timeout`: seconds to wait for an engine that takes a frame; `linger`: for the last ones to leave on
       close.
+    - `keys`: secret file of this producer, where the engine asks for keys; its name, or one that begins with
+      it and a stroke, must be the `source`.
 
     PUSH is fire and forget: what was on its way to an engine that dies is lost, and nobody is told.
     """
@@ -39,10 +41,11 @@ class Producer(Client):
         linger: float = 10.0,
         limits: Limits = DEFAULT_LIMITS,
         start_seq: int = 0,
+        keys: KeysLike = None,
     ) -> None:
         if batch_rows < 1:
             raise ClientError(f"batch_rows is {batch_rows}, expected at least 1")
-        super().__init__(endpoint, zmq.PUSH, linger)
+        super().__init__(endpoint, zmq.PUSH, linger, keys)
         self.source = source
         self.seq = start_seq
         self.rows_sent = 0

@@ -21,7 +21,7 @@ from ..protocol import (
     decode_reply,
     encode_query,
 )
-from .base import QUERY, Client, ClientError, RowsLike
+from .base import QUERY, Client, ClientError, KeysLike, RowsLike
 
 _Answer = TypeVar("_Answer", Snapshot, Health, Prediction, Scores)
 QueryKind = Literal["snapshot", "predict", "score", "health"]
@@ -31,12 +31,18 @@ class Query(Client):
     """Asks an engine; nothing it asks changes a model.
 
     - `timeout`: seconds to wait for an answer.
+    - `keys`: secret file of this client, where the engine asks for keys.
     """
 
     def __init__(
-        self, endpoint: str = QUERY, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS
+        self,
+        endpoint: str = QUERY,
+        *,
+        timeout: float = 5.0,
+        limits: Limits = DEFAULT_LIMITS,
+        keys: KeysLike = None,
     ) -> None:
-        super().__init__(endpoint, zmq.REQ, 0.0)
+        super().__init__(endpoint, zmq.REQ, 0.0, keys)
         self._timeout = timeout
         self._limits = limits
         # An answer that comes too late must not be taken for that to the next question.

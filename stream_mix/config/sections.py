@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -157,19 +158,30 @@ class FrameLimits(Section):
     """bytes of one name or id"""
     nesting: Count = 8
     """depth of maps and arrays"""
+    memory_bytes: Annotated[int, Field(strict=True, ge=1 << 28)] = 1 << 30
+    """memory of the process: from half of it on queues are shortened, near it pushed frames are dropped"""
 
     def limits(self) -> Limits:
         """Return them as the codec takes them."""
         from stream_mix.protocol.limits import Limits
 
-        return Limits(**self.model_dump())
+        return Limits(**self.model_dump(exclude={"memory_bytes"}))
 
 
 class Security(Section):
     """``[security]``: who may reach the sockets."""
 
+    server_key: Text = ""
+    """secret file of `stream-mix keys new`; set, every bound socket asks for a key (CURVE); "" = no keys"""
+    clients: Text = ""
+    """folder of those who are let in, read again when it changes; "" = `clients` beside the server key"""
     allow_insecure: Truth = False
     """true: bind addresses that other machines can reach, without encryption or keys"""
+
+    @property
+    def clients_folder(self) -> str:
+        """The folder of those who are let in."""
+        return self.clients or os.path.join(os.path.dirname(self.server_key), "clients")
 
 
 class Model(Section):
@@ -244,10 +256,12 @@ def check_endpoints(
         binds["metrics.bind"] = parse_host_port(metrics.bind)
     seen: dict[str, Address] = {}
     for key, address in binds.items():
-        if not (address.loopback or security.allow_insecure):
+        locked = bool(security.server_key) and key != "metrics.bind"  # HTTP has no keys
+        if not (address.loopback or locked or security.allow_insecure):
+            keys = "" if key == "metrics.bind" else "[security] server_key, "
             raise rule(
                 f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
-                "(tcp://127.0.0.1:PORT, ipc://PATH), or [security] allow_insecure = true"
+                f"(tcp://127.0.0.1:PORT, ipc://PATH), {keys}or [security] allow_insecure = true"
             )
         for other, taken in seen.items():
             if address.clashes(taken):

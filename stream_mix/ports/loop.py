@@ -16,7 +16,6 @@ import numpy as np
 import zmq
 
 from ..engine import (
-    Ask,
     Effect,
     EngineState,
     Event,
@@ -24,24 +23,24 @@ from ..engine import (
     Greet,
     Refuse,
     Rejected,
-    Reply,
     Stop,
     Tick,
     step,
 )
 from ..protocol import (
     Code,
-    ErrorReply,
     Frame,
+    Limits,
     ProtocolError,
     decode_frame,
-    decode_query,
-    encode_reply,
 )
+from .budget import Budget
 from .clock import Clock
+from .doors import Judge
 from .folding import outputs_of, pack_engine
 from .journal import Journal, JournalFrame
 from .publishing import Publisher
+from .questions import Questions
 from .sockets import Sockets, from_feed, received
 
 if TYPE_CHECKING:
@@ -53,8 +52,6 @@ MOST_SECONDS = 0.005
 """Bounds of one group where no journal sets them: what is made of so many bytes stays in a core's cache until
 it is sent (8 times as much took 1.6 times as long). And the time that any may take to be gathered."""
 IDLE_MS = 50
-QUESTIONS = 64
-"""Queries answered between two groups of frames."""
 LAST_SECONDS = 0.5
 """How long a clean stop goes on taking frames that had arrived already."""
 LIVE_SECONDS = 0.02
@@ -68,7 +65,6 @@ class Tally:
 
     rejected: dict[str, int] = field(default_factory=dict)
     groups: int = 0
-    queries: int = 0
     checkpoints: int = 0
 
     def reject(self, code: str) -> None:
@@ -86,12 +82,16 @@ class _Group:
     size: int = 0
     full: bool = False
 
-    def take(self, raw: bytes, multipart: bool, limits: object) -> None:
+    def take(self, raw: bytes, multipart: bool, limits: Limits, judge: Judge | None = None) -> None:
+        """One more message; `judge` raises ProtocolError where its sender may not say it."""
         self.size += len(raw)
         try:
             if multipart:
                 raise ProtocolError("multipart", "message: expected one part, got several")
-            self.frames.append(decode_frame(raw, limits))  # type: ignore[arg-type]  # Limits
+            frame = decode_frame(raw, limits)
+            if judge is not None:
+                judge(frame)
+            self.frames.append(frame)
             self.raws.append(raw)
         except ProtocolError as error:
             self.letters.append((None, error.code, error.reason, raw))
@@ -123,8 +123,13 @@ class Loop:
         self._ingest = sockets.ingest
         bounds = settings.journal
         self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
+        self.budget = Budget(settings.limits.memory_bytes, sockets.queues)
+        self.questions: Questions | None = None
+        if sockets.query is not None:
+            self.questions = Questions(sockets.query, self._limits, self._step, sockets.doors)
         self._poller = zmq.Poller()
-        for socket in (*sockets.ingest, sockets.publish, sockets.query):
+        doors = sockets.doors.socket if sockets.doors is not None else None
+        for socket in (*sockets.ingest, sockets.publish, sockets.query, doors):
             if socket is not None:
                 self._poller.register(socket, zmq.POLLIN)
 
@@ -151,9 +156,12 @@ class Loop:
         if self._full:
             # Each in turn is asked first: a flood on one socket must not keep the other from being read.
             self._ingest = [*self._ingest[1:], *self._ingest[:1]]
-        if self._sockets.query in ready:
-            self._questions(self._sockets.query)  # type: ignore[arg-type]  # None is never polled
+        if self.questions is not None and self._sockets.query in ready:
+            self.questions.answer(self.clock.now)
         now = self.clock.now()
+        self.budget.turn(now)
+        if self._sockets.doors is not None:
+            self._sockets.doors.turn(now)
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
             self._publisher.tell(self._step(Tick(now, self.clock.t())))
@@ -185,7 +193,7 @@ class Loop:
         group = _Group()
         until = self.clock.now() + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
-            self._drain(socket, group, until)
+            (self._shed if self.budget.over else self._drain)(socket, group, until)
         self._full = group.full
         if not group.frames and not group.letters:
             return
@@ -202,14 +210,23 @@ class Loop:
         self._publisher.tell(effects)
 
     def _drain(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
+        doors = None if socket is self._sockets.feed else self._sockets.doors
         receive = from_feed if socket is self._sockets.feed else received
         frames, size = self._most
         now, limits = self.clock.now, self._limits
         while len(group.raws) + len(group.letters) < frames and group.size < size and now() < until:
-            message = receive(socket)
+            message = receive(socket) if doors is None else doors.received(socket, "push")
             if message is None:
                 return
-            group.take(*message, limits)
+            group.take(*message[:2], limits, *message[2:])
+        group.full = True
+
+    def _shed(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
+        """Read and drop what was pushed: there is no memory for it, and PUSH promises nothing."""
+        while self.clock.now() < until:
+            if received(socket) is None:
+                return
+            self.budget.dropped += 1
         group.full = True
 
     def _folded(self, group: _Group) -> list[Effect]:
@@ -271,25 +288,3 @@ class Loop:
             journal.checkpoint(self.state.offset, pack_engine(self.state))
             self._checkpoint = self.state.offset
             self.tally.checkpoints += 1
-
-    def _questions(self, socket: zmq.Socket[bytes]) -> None:
-        for _ in range(QUESTIONS):
-            try:
-                *envelope, data = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self.tally.queries += 1
-            try:
-                socket.send_multipart([*envelope, self._answer(data)], zmq.NOBLOCK)
-            except zmq.ZMQError:
-                # Whoever asked is gone, or does not read: nothing to be done for them.
-                continue
-
-    def _answer(self, data: bytes) -> bytes:
-        try:
-            effects = self._step(Ask(decode_query(data, self._limits)))
-            return encode_reply(next(effect.message for effect in effects if isinstance(effect, Reply)))
-        except ProtocolError as error:
-            return encode_reply(ErrorReply(error.code, error.reason))
-        except (ArithmeticError, ValueError) as error:
-            return encode_reply(ErrorReply("value", " ".join(str(error).split())[:200]))

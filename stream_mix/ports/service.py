@@ -123,11 +123,11 @@ class Service:
         counters = loop.state.counters
         counts = {item.name: getattr(counters, item.name) for item in fields(Counters)}
         del counts["frames_refused"]
-        tally = loop.tally
+        tally, asked = loop.tally, loop.questions
         self.metrics.show(
             Report(
                 ready=True, status=found.status, offset=loop.state.offset, **counts,
-                groups=tally.groups, published=loop.published, queries=tally.queries,
+                groups=tally.groups, published=loop.published, queries=asked.count if asked else 0,
                 checkpoints=tally.checkpoints, rejected=dict(tally.rejected),
                 journal_offset=self.journal.next_offset if self.journal else 0,
                 models=found.models, engine=found.engine,

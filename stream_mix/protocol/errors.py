@@ -19,6 +19,7 @@ Code = Literal[
     "limit",  # more than the limits allow
     "crc",  # the checksum does not match
     "value",  # the right type, but not an allowed value
+    "forbidden",  # its sender's key may not speak for this source
 ]
 
 CODES: tuple[Code, ...] = get_args(Code)
