@@ -45,6 +45,9 @@ class Client:
             self._socket.set(zmq.CURVE_SERVERKEY, found.server.encode())
             self._socket.set(zmq.CURVE_PUBLICKEY, found.public.encode())
             self._socket.set(zmq.CURVE_SECRETKEY, found.secret.encode())
+        self._refusals: zmq.Socket[bytes] | None = None
+        if found is not None and kind != zmq.SUB:  # which listens to its own monitor
+            self._refusals = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 
     def _connect(self) -> None:
         try:
@@ -59,7 +62,18 @@ class Client:
         if self._socket.closed:
             raise ClientError(f"{self.endpoint}: closed")
 
+    def _refused(self) -> bool:
+        """Whether the engine has said that it does not let this key in; ZeroMQ does not ask it again."""
+        return self._refusals is not None and bool(self._refusals.poll(0))
+
+    def _forget_refusals(self) -> None:
+        if self._refusals is not None:
+            self._socket.disable_monitor()
+            self._refusals.close(linger=0)
+            self._refusals = None
+
     def _abandon(self) -> None:
+        self._forget_refusals()
         self._socket.close(linger=0)
         self._context.term()
 
@@ -67,6 +81,7 @@ class Client:
         """Close; a second call does nothing. In another process than the one that made it, nothing is
         touched."""
         if os.getpid() == self._pid and not self._socket.closed:
+            self._forget_refusals()
             self._socket.close()
             self._context.term()
 

@@ -128,6 +128,8 @@ class Producer(Client):
         except zmq.Again:
             within = f"within {self._timeout:g} s"
             why = f"nobody took a frame {within}; is an engine running there?"
+            if self._refused():
+                why = "does not let this key in"
             raise ClientError(f"{self.endpoint}: {why}") from None
 
     def _numbered(self, make: Any, n: int, **parts: Any) -> None:

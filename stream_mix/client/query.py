@@ -48,6 +48,7 @@ class Query(Client):
         # An answer that comes too late must not be taken for that to the next question.
         self._socket.set(zmq.REQ_CORRELATE, 1)
         self._socket.set(zmq.REQ_RELAXED, 1)
+        self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
         self._connect()
 
     def snapshot(self, model: str | None = None) -> Snapshot:
@@ -71,14 +72,20 @@ class Query(Client):
         """Log densities of rows."""
         return self._ask(Scores, "score", model=model, **_rows(rows, features))
 
+    def _unanswered(self) -> ClientError:
+        why = f"no answer within {self._timeout:g} s; is an engine running there?"
+        return ClientError(f"{self.endpoint}: {'does not let this key in' if self._refused() else why}")
+
     def _ask(self, want: type[_Answer], kind: QueryKind, **parts: Any) -> _Answer:
         self._check()
         try:
             self._socket.send(encode_query(kind, limits=self._limits, **parts))
             if not self._socket.poll(round(self._timeout * 1000)):
-                why = f"no answer within {self._timeout:g} s; is an engine running there?"
-                raise ClientError(f"{self.endpoint}: {why}")
+                raise self._unanswered()
             reply: Reply = decode_reply(self._socket.recv())
+        except zmq.Again:
+            # Without a connection left, and after a refusal none is made again, a question cannot even leave.
+            raise self._unanswered() from None
         except ProtocolError as error:
             raise ClientError(f"{kind}: {error.reason}") from None
         if isinstance(reply, ErrorReply):

@@ -74,6 +74,10 @@ class Engine(Section):
     """names this engine in logs, metrics and snapshots"""
     features: Annotated[tuple[Text, ...], AfterValidator(_distinct)] = ()
     """the features, in order; empty: taken from the stream as they appear"""
+    log: Literal["words", "json"] = "words"
+    """lines of the log: for people, or a JSON object each"""
+    log_level: Literal["info", "warning", "error"] = "info"
+    """the least that is logged"""
 
 
 class Ingest(Section):

@@ -51,6 +51,11 @@ class Budget:
         """Whether the budget leaves room beyond what the engine takes without any queue."""
         return self._base < EASY * self.total
 
+    def resize(self, total: int, queues: Iterable[tuple[zmq.Socket[bytes], int, int]]) -> None:
+        """Keep within another budget, or with other marks."""
+        self.total, self._queues = total, tuple(queues)
+        self._shift = -1
+
     def turn(self, now: float) -> None:
         """Look at the memory, now and then, and make queues longer or shorter."""
         if now < self._checked + CHECK_SECONDS:

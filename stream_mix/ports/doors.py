@@ -40,12 +40,14 @@ class Doors:
     """Lets in those whose key is in the folder of `security`, each by the endpoints that it is good for.
 
     `refused` counts handshakes by endpoint and reason, `ignored` messages of those who were let in once.
-    `tell` is given a line when something about the keys changes or cannot be used. Raises ValueError, one
+    `tell` is given a line when something about the keys changes or cannot be used; until it is set these are
+    kept in `early`. Raises ValueError, one
     line, where the engine's own key or the folder is unusable.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], security: Security) -> None:
-        self.tell: Callable[[str], None] = lambda line: None
+        self.early: list[str] = []
+        self.tell: Callable[[str], None] = self.early.append
         self.refused: dict[tuple[str, str], int] = {}
         self.ignored: dict[str, int] = {}
         self.let_in = 0
@@ -67,6 +69,11 @@ class Doors:
     def clients(self) -> int:
         """How many are let in."""
         return len(self._cards)
+
+    def move(self, folder: str) -> None:
+        """Look into another folder from now on."""
+        self._folder = folder
+        self.look()
 
     def guard(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
         """Ask for a key on this socket, which is not bound yet, as the endpoint `push` or the like."""

@@ -42,6 +42,7 @@ from .journal import Journal, JournalFrame
 from .publishing import Publisher
 from .questions import Questions
 from .sockets import Sockets, from_feed, received
+from .tally import Tally
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -57,19 +58,6 @@ LAST_SECONDS = 0.5
 LIVE_SECONDS = 0.02
 GREET_SECONDS = 0.25
 """Time between snapshots for new subscribers: those who come and go at will get no more than these."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the loop counts beside the engine's own counters."""
-
-    rejected: dict[str, int] = field(default_factory=dict)
-    groups: int = 0
-    checkpoints: int = 0
-
-    def reject(self, code: str) -> None:
-        """One more frame refused for this reason."""
-        self.rejected[code] = self.rejected.get(code, 0) + 1
 
 
 @dataclass(slots=True)
@@ -119,7 +107,7 @@ class Loop:
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self._ticked = self._greeted = -1e9
-        self._full = False
+        self._full = self.draining = False
         self._ingest = sockets.ingest
         bounds = settings.journal
         self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
@@ -137,6 +125,17 @@ class Loop:
     def published(self) -> int:
         """Messages published."""
         return self._publisher.count
+
+    @property
+    def unsaid(self) -> int:
+        """Messages that could not be put into bytes."""
+        return self._publisher.unsaid
+
+    def limit(self, limits: Limits) -> None:
+        """Judge frames and questions by other limits from now on."""
+        self._limits = limits
+        if self.questions is not None:
+            self.questions.limits = limits
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last
@@ -172,6 +171,8 @@ class Loop:
             self._watch(self)
 
     def _finish(self) -> None:
+        self.draining = True
+        self._watch(self)
         until = self.clock.now() + LAST_SECONDS
         for socket in self._sockets.ingest:
             self._full = True
@@ -191,7 +192,8 @@ class Loop:
     def _take(self, sockets: list[zmq.Socket[bytes]]) -> None:
         """One group: drained, folded, journalled, published."""
         group = _Group()
-        until = self.clock.now() + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
+        began = self.clock.now()
+        until = began + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
             (self._shed if self.budget.over else self._drain)(socket, group, until)
         self._full = group.full
@@ -203,11 +205,15 @@ class Loop:
         if uncounted:
             self._step(Rejected(uncounted))
         if self.journal is not None:
+            before_commit = self.clock.now()
             self._keep(self.journal, group, effects)
+            self.tally.commits += 1
+            self.tally.commit_seconds += self.clock.now() - before_commit
         for _, code, _, _ in group.letters:
             self.tally.reject(code)
         self.tally.groups += 1
         self._publisher.tell(effects)
+        self.tally.lag_seconds = self.clock.now() - began
 
     def _drain(self, socket: zmq.Socket[bytes], group: _Group, until: float) -> None:
         doors = None if socket is self._sockets.feed else self._sockets.doors

@@ -123,6 +123,13 @@ def _socket(sockets: Sockets, kind: int, longest: int) -> zmq.Socket[bytes]:
     return socket
 
 
+def limit_messages(sockets: Sockets, settings: Settings) -> None:
+    """Let those who connect from now on send messages as long as the settings say; others keep theirs."""
+    for socket in (sockets.push, sockets.feed, sockets.query):
+        if socket is not None:
+            socket.set(zmq.MAXMSGSIZE, SLACK * settings.limits.frame_bytes)
+
+
 def _queue(sockets: Sockets, socket: zmq.Socket[bytes], option: int, mark: int) -> None:
     socket.set(option, mark)
     sockets.queues.append((socket, option, mark))

@@ -1,0 +1,53 @@
+"""A budget shortens queues, drops what was pushed when nothing else helps, and takes it again."""
+
+from __future__ import annotations
+
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_mix.client import Producer
+from stream_mix.ports.budget import SHORTEST, Budget
+from stream_mix.ports.service import Service
+from tests.workers.serving import rows, settings, until
+
+MIB = 1 << 20
+
+
+@given(st.lists(st.integers(0, 1500), min_size=1, max_size=30))
+def test_marks_follow_the_memory_and_come_back(levels: list[int]) -> None:
+    with zmq.Context() as context, context.socket(zmq.PULL) as socket:
+        used = [100 * MIB]
+        said: list[str] = []
+        budget = Budget(1100 * MIB, [(socket, zmq.RCVHWM, 1000)], lambda: used[-1])
+        budget.tell = said.append
+        for turn, level in enumerate(levels):
+            used.append((100 + level) * MIB)
+            budget.turn(float(turn))
+            mark = socket.get(zmq.RCVHWM)
+            assert SHORTEST <= mark <= 1000
+            assert (mark == 1000) == (level < 500 + 1000 / 48)
+            assert not (budget.over and level < 800)
+            assert budget.over or level < 900
+        used.append(100 * MIB)
+        budget.turn(1e9)
+        assert (socket.get(zmq.RCVHWM), budget.over) == (1000, False)
+        assert len(said) % 2 == 0
+
+
+def test_frames_are_dropped_and_counted_while_there_is_no_room() -> None:
+    with Service(settings()) as service, Producer(service.sockets.endpoints["push"]) as producer:
+        budget = service.loop.budget
+        full = [True]
+        budget._used = lambda: budget._base + (budget.total if full else 0)
+        budget.turn(1e6)
+        assert budget.over
+        for _ in range(50):
+            producer.send(rows(10))
+        until(lambda: budget.dropped == 50 or service.loop._turn())  # type: ignore[func-returns-value]  # None
+        assert service.state.offset == 0
+        full.clear()
+        budget.turn(2e6)
+        producer.send(rows(10))
+        until(lambda: service.state.offset == 10 or service.loop._turn())  # type: ignore[func-returns-value]  # None
+        assert budget.dropped == 50
