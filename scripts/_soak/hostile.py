@@ -143,7 +143,7 @@ def _socket(trial: Trial, rng: random.Random, seeds: list[bytes]) -> Figures:
         finally:
             end.set()
             ears.join()
-        # Or more: what says nothing of ZeroMQ's version may pass for its first one, and its garbage for frames.
+        # Or more: what says nothing of ZeroMQ's version passes for its first one, garbage for frames.
         until(lambda: sum(_judged(running)) >= sent[0] + trial.size, "every frame is judged")
         _, refused = _judged(running)
     jumps = [b - a for a, b in pairwise(seqs)]

@@ -18,6 +18,7 @@ from .promise import Figures, Promise, Trial, at_least, at_most
 ROWS, D, K = 1024, 4, 6
 FRAMES = 8
 """Frames in a group."""
+SNAPSHOT_GROUPS = 8
 STREAM_ROWS = 32 * ROWS * FRAMES
 """Rows after which a stream ends, and the next begins with an engine that has seen nothing."""
 Array = NDArray[np.float64]
@@ -131,9 +132,11 @@ def _stream(make: Make, rows: int, rng: np.random.Generator, figures: Figures, s
     for number, frames in enumerate(_groups(make, rng)):
         state, effects = step(state, Frames(frames))
         _said(list(effects), figures, read=number % 16 == 0)
-        state, effects = step(state, Tick(1e10 * number, 0.0))
-        _said(list(effects), figures, read=False)
-        if state.offset >= rows:
+        over = state.offset >= rows
+        if over or number % SNAPSHOT_GROUPS == 0:
+            state, effects = step(state, Tick(1e10 * (number + 1), 0.0))
+            _said(list(effects), figures, read=False)
+        if over:
             break
     return state
 

@@ -21,6 +21,7 @@ def test_marks_follow_the_memory_and_come_back(levels: list[int]) -> None:
         said: list[str] = []
         budget = Budget(1100 * MIB, [(socket, zmq.RCVHWM, 1000)], lambda: used[-1])
         budget.tell = said.append
+        budget.saw(1000, 10)
         for turn, level in enumerate(levels):
             used.append((100 + level) * MIB)
             budget.turn(float(turn))
