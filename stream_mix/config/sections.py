@@ -90,7 +90,7 @@ class Ingest(Section):
     topics: tuple[Text, ...] = ("",)
     """topic prefixes taken from those feeds; "" = all"""
     high_water_mark: Count = 1000
-    """frames held per peer before the sender waits (PUSH) or the feed drops (PUB)"""
+    """frames held per peer before the sender waits (PUSH) or the feed drops (PUB); fewer in a small memory"""
 
 
 class Publish(Section):

@@ -199,7 +199,6 @@ class Loop:
         self._full = group.full
         if not group.frames and not group.letters:
             return
-        self.budget.saw(group.size, len(group.frames) + len(group.letters))
         before = self.state.counters.frames_refused
         effects = self._folded(group)
         uncounted = before + len(group.letters) - self.state.counters.frames_refused

@@ -11,7 +11,7 @@ TAKEN = frozenset(
     (
         "engine.log", "engine.log_level",
         "limits.frame_bytes", "limits.rows", "limits.string", "limits.nesting", "limits.memory_bytes",
-        "ingest.high_water_mark", "publish.high_water_mark", "security.clients",
+        "security.clients",
     )
 )  # fmt: skip
 """Keys that change nothing of what was learned, recorded or bound."""

@@ -89,10 +89,7 @@ class Service:
         sockets, doors = self.sockets, self.sockets.doors
         self.log.form, self.log.level = settings.engine.log, settings.engine.log_level
         self.loop.limit(settings.limits.limits())
-        marks = {sockets.publish: settings.publish.high_water_mark}
-        marks |= dict.fromkeys(sockets.ingest, settings.ingest.high_water_mark)
-        queues = [(socket, option, marks.get(socket, most)) for socket, option, most in sockets.queues]
-        self.loop.budget.resize(settings.limits.memory_bytes, queues)
+        self.loop.budget.total = settings.limits.memory_bytes
         limit_messages(sockets, settings)
         if doors is not None:
             doors.move(settings.security.clients_folder)

@@ -85,19 +85,18 @@ def _open(sockets: Sockets, settings: Settings) -> None:
     ingest = settings.ingest
     if ingest.push:
         sockets.push = _socket(sockets, zmq.PULL, longest)
-        _queue(sockets, sockets.push, zmq.RCVHWM, ingest.high_water_mark, first)
+        _queue(sockets, sockets.push, zmq.RCVHWM, min(ingest.high_water_mark, first))
         sockets.endpoints["push"] = _bind(sockets, sockets.push, ingest.push, "ingest.push")
     if ingest.subscribe:
         sockets.feed = _socket(sockets, zmq.SUB, longest)
-        _queue(sockets, sockets.feed, zmq.RCVHWM, ingest.high_water_mark, first)
+        _queue(sockets, sockets.feed, zmq.RCVHWM, min(ingest.high_water_mark, first))
         for topic in ingest.topics:
             sockets.feed.set(zmq.SUBSCRIBE, topic.encode())
         for endpoint in ingest.subscribe:
             _connect(sockets.feed, endpoint, "ingest.subscribe")
     if settings.publish.bind:
         sockets.publish = _socket(sockets, zmq.XPUB, SUBSCRIPTION_BYTES)
-        mark = settings.publish.high_water_mark
-        _queue(sockets, sockets.publish, zmq.SNDHWM, mark, mark)
+        _queue(sockets, sockets.publish, zmq.SNDHWM, settings.publish.high_water_mark)
         sockets.publish.set(zmq.XPUB_NODROP, 0)
         # Every subscription is told, not only the first of its kind: who comes late is shown the models.
         sockets.publish.set(zmq.XPUB_VERBOSE, 1)
@@ -106,7 +105,7 @@ def _open(sockets: Sockets, settings: Settings) -> None:
         sockets.query = _socket(sockets, zmq.ROUTER, longest)
         sockets.query.set(zmq.ROUTER_MANDATORY, 1)
         for option in (zmq.RCVHWM, zmq.SNDHWM):
-            _queue(sockets, sockets.query, option, QUESTIONS_AHEAD, first)
+            _queue(sockets, sockets.query, option, min(QUESTIONS_AHEAD, first))
         sockets.endpoints["query"] = _bind(sockets, sockets.query, settings.query.bind, "query.bind")
 
 
@@ -132,9 +131,8 @@ def limit_messages(sockets: Sockets, settings: Settings) -> None:
             socket.set(zmq.MAXMSGSIZE, SLACK * settings.limits.frame_bytes)
 
 
-def _queue(sockets: Sockets, socket: zmq.Socket[bytes], option: int, mark: int, first: int) -> None:
-    """Set a queue's mark, at most `first` until it is known how large messages are."""
-    socket.set(option, min(mark, first))
+def _queue(sockets: Sockets, socket: zmq.Socket[bytes], option: int, mark: int) -> None:
+    socket.set(option, mark)
     sockets.queues.append((socket, option, mark))
 
 
