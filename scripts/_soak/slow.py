@@ -105,7 +105,8 @@ def _trial(trial: Trial, running: Running, ears: list[Ears]) -> Figures:
         metrics = running.metrics()
         until(lambda: all(ear.offset >= at for ear in ears), "all others heard it, too")
     return {
-        "seconds": seconds, "rounds": len(ratios), "listeners": len(ears), "stopped": len(away), "ingest_ratio": min(ratios),
+        "seconds": seconds, "rounds": len(ratios), "listeners": len(ears), "stopped": len(away),
+        "ingest_ratio": min(ratios),
         "catch_up_seconds": caught, "memory_mb": grown, "published": metrics["stream_mix_published_total"],
         "others_missed_rows": sum(ear.missed for ear in ears[STOPPED:]),
     }  # fmt: skip

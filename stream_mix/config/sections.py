@@ -144,7 +144,7 @@ class Journal(Section):
     commit_seconds: NotNegative = 0.005
     """or this long, whichever is first"""
     dead_letters: Annotated[int, Field(strict=True, ge=0)] = 1000
-    """refused frames kept with their reasons, the oldest dropped first"""
+    """refused frames kept with their reasons, at most 4 KiB of each, the oldest dropped first"""
 
 
 class FrameLimits(Section):

@@ -53,6 +53,8 @@ MOST_SECONDS = 0.005
 """Bounds of one group where no journal sets them: what is made of so many bytes stays in a core's cache until
 it is sent (8 times as much took 1.6 times as long). And the time that any may take to be gathered."""
 IDLE_MS = 50
+LETTERS = 64
+"""Refused frames of a group that are kept, at most 4 KiB of each: a flood of them is counted, not written."""
 LAST_SECONDS = 0.5
 """How long a clean stop goes on taking frames that had arrived already."""
 LIVE_SECONDS = 0.02
@@ -283,7 +285,7 @@ class Loop:
         journal.append(records)
         if self.settings.journal.record_outputs:
             journal.outputs(outputs_of(effects, first))
-        for source, code, reason, raw in group.letters:
+        for source, code, reason, raw in group.letters[:LETTERS]:
             journal.dead_letter(received, source, code, reason, raw)
         if self.state.offset - self._checkpoint >= self.settings.journal.checkpoint_every_rows:
             self._keep_checkpoint(journal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -68,7 +69,9 @@ def open_sockets(settings: Settings) -> Sockets:
     if zmq.zmq_version_info() < OLDEST:
         found = zmq.zmq_version()
         raise SocketError(f"libzmq {found}: too old, expected {'.'.join(map(str, OLDEST))} or newer")
-    sockets = Sockets(zmq.Context())
+    # Encrypting what is said need not wait for decrypting what is heard, where there are cores for both.
+    threads = 2 if settings.security.server_key and (os.cpu_count() or 1) > 2 else 1
+    sockets = Sockets(zmq.Context(threads))
     try:
         if settings.security.server_key:
             sockets.doors = Doors(sockets.context, settings.security)
