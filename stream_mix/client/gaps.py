@@ -64,7 +64,7 @@ class Continuity:
 
     def _counted(self, topic: str, number: int) -> bool:
         last = self._numbers.get(topic)
-        if last is not None and number < last:
+        if last is not None and number <= last:
             self._numbers.clear()
             self._offsets.clear()
             self._shown.clear()

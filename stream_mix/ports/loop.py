@@ -197,7 +197,8 @@ class Loop:
         began = self.clock.now()
         until = began + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
-            (self._shed if self.budget.over else self._drain)(socket, group, until)
+            lossy = socket is self._sockets.push or socket is self._sockets.feed
+            (self._shed if lossy and self.budget.over else self._drain)(socket, group, until)
         self._full = group.full
         if not group.frames and not group.letters:
             return

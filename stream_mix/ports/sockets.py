@@ -167,6 +167,8 @@ def _check_guarded(sockets: Sockets) -> None:
 
 
 def _connect(socket: zmq.Socket[bytes], endpoint: str, key: str) -> None:
+    if "[" in endpoint:
+        socket.set(zmq.IPV6, 1)
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
