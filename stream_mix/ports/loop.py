@@ -57,6 +57,7 @@ LETTERS = 64
 """Refused frames of a group that are kept, at most 4 KiB of each: a flood of them is counted, not written."""
 LAST_SECONDS = 0.5
 """How long a clean stop goes on taking frames that had arrived already."""
+QUIET_MS = 30
 LIVE_SECONDS = 0.02
 GREET_SECONDS = 0.25
 """Time between snapshots for new subscribers: those who come and go at will get no more than these."""
@@ -177,8 +178,8 @@ class Loop:
         self._watch(self)
         until = self.clock.now() + LAST_SECONDS
         for socket in self._sockets.ingest:
-            self._full = True
-            while self._full and self.clock.now() < until:
+            # A moment of quiet: libzmq reads on from the system when its queue, which is short, has room.
+            while self.clock.now() < until and socket.poll(QUIET_MS):
                 self._take([socket])
         if self.journal is not None:
             self._keep_checkpoint(self.journal)
