@@ -16,7 +16,7 @@ from stream_mix.protocol import Frame, Snapshot, decode_published, encode_publis
 from .promise import Figures, Promise, Trial, at_least, at_most
 
 ROWS, D, K = 1024, 4, 6
-FRAMES = 8
+FRAMES = 4
 """Frames in a group."""
 SNAPSHOT_GROUPS = 8
 STREAM_ROWS = 32 * ROWS * FRAMES
@@ -131,7 +131,7 @@ def _stream(make: Make, rows: int, rng: np.random.Generator, figures: Figures, s
     state = new(_plan(seed))
     for number, frames in enumerate(_groups(make, rng)):
         state, effects = step(state, Frames(frames))
-        _said(list(effects), figures, read=number % 16 == 0)
+        _said(list(effects), figures, read=number % 8 == 0)
         over = state.offset >= rows
         if over or number % SNAPSHOT_GROUPS == 0:
             state, effects = step(state, Tick(1e10 * (number + 1), 0.0))
@@ -162,4 +162,4 @@ def broken(figures: Figures) -> list[str]:
     return at_most(figures, {"bad": 0}) + at_least(figures, {"rows": 1, "read": 1, "snapshots": 1})
 
 
-PROMISE = Promise(15, "numbers", "no number turns bad", "rows", 100_000_000, 40_000, trial, broken)
+PROMISE = Promise(15, "numbers", "no number turns bad", "rows", 100_000_000, 20_000, trial, broken)

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 PATIENCE = 60.0
+SCRIPTS = Path(__file__).resolve().parents[1]
 CONFIG = """
 [ingest]
 push = "tcp://127.0.0.1:*"
@@ -81,7 +82,8 @@ def engine(folder: Path, more: str, publish: str = "") -> Iterator[Running]:
 @contextmanager
 def child(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process of this interpreter's, killed at the end if it is still there."""
-    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH"))))
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
     with (folder / "errors.log").open("a") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder,

@@ -23,7 +23,7 @@ ROWS, D = 256, 4
 ROUND_SECONDS = 2.0
 RATE = 100.0
 """Frames a second: so few that twenty listeners share the cores with the engine."""
-BURST, TIMES = 400, 4
+BURST, TIMES = 200, 3
 """Frames whose time is taken, and how often."""
 HURT, HURT_AT_ONCE = 1.05, 3.0
 """What ingest may take of its time: at the least of several rounds, and in a single one."""
