@@ -63,7 +63,7 @@ def test_settings_are_frozen() -> None:
         ("[engin]", "engin: unknown key, did you mean engine?"),
         ("[[models]]\nn_component = 5", "models[0].n_component: unknown key, did you mean n_components?"),
         ("n_components = 5", "n_components: unknown key here, did you mean models.n_components?"),
-        ("[engine]\nbogus = 1", "engine.bogus: unknown key, expected one of name, features"),
+        ("[engine]\nbogus = 1", "engine.bogus: unknown key, expected one of name, features, log, log_level"),
         ('[[models]]\nn_components = "5"', "models[0].n_components: found '5', expected a whole number"),
         ("[[models]]\nn_components = true", "models[0].n_components: found true, expected a whole number"),
         ("[[models]]\nn_components = 0", "models[0].n_components: found 0, expected a number >= 1"),

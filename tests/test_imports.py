@@ -12,17 +12,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 CORE = {"mixture", "features", "protocol", "engine"}
-SERVICE = CORE | {"config", "ports", "recording"}
+SERVICE = CORE | {"config", "keys", "ports", "recording"}
 # part of stream_mix -> the parts that it may import, besides itself and stream_mix's own __init__
 MAY = {
     "mixture": set(),
+    "keys": set(),
     "features": {"mixture"},
     "protocol": {"mixture"},
     "engine": {"mixture", "features", "protocol"},
     "config": {"mixture", "protocol"},
-    "ports": CORE | {"config"},
+    "ports": CORE | {"config", "keys"},
     "recording": CORE | {"config", "ports"},
-    "client": {"mixture", "features", "protocol"},
+    "client": {"mixture", "features", "protocol", "keys"},
     "river": {"mixture", "features", "recording"},
     "sklearn": {"mixture", "features"},
     "workers": SERVICE | {"client"},

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from stream_mix.client import Producer
+from stream_mix.client import KeysLike, Producer
+from stream_mix.keys import Keys, read_secret
 from stream_mix.recording import Block, Refusal, read_rows
 
 from .ending import OK, ended
@@ -53,6 +54,7 @@ def run(
     on_refused: Callable[[Refusal], None] | None = None,
     progress: Callable[[int], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    keys: KeysLike = None,
 ) -> Fed:
     """Send the rows of a table, in order, in frames of up to `batch_rows`.
 
@@ -81,9 +83,9 @@ def run(
         file, format, time=time_column, weight=weight, id=id, columns=columns, drop=drop, delimiter=delimiter,
         block=batch_rows, on_refused=count, stdin=stdin,
     )  # fmt: skip
-    name = source or (_file_name(file) if acked else f"{_file_name(file)}-{os.getpid()}")
+    name = source or _name(file, keys, acked)
     how = {"acked": True, "linger": timeout, "start_seq": 0 if resume else None} if acked else {}
-    with Producer(endpoint, source=name, timeout=timeout, **how) as producer:  # type: ignore[arg-type]  # as named
+    with Producer(endpoint, source=name, timeout=timeout, keys=keys, **how) as producer:  # type: ignore[arg-type]  # as named
         for block in _paced(_limited(blocks, limit), rows_per_second, sleep):
             producer.features = block.features
             producer.send(block.x, t=block.t, w=block.w, id=block.id)
@@ -101,10 +103,13 @@ def run(
     return Fed(rows, frames, refused, durability, known or 0)
 
 
-def _file_name(file: str | os.PathLike[str]) -> str:
-    """What to call this source; with the process behind it where each run counts its frames from 0."""
+def _name(file: str | os.PathLike[str], keys: KeysLike, acked: bool) -> str:
+    """What to call this source: the file, and, where each run counts its frames from 0, the process behind
+    it. With keys it is one that they may speak for."""
     name = "stdin" if os.fspath(file) == "-" else os.path.basename(os.fspath(file))
-    return name[:100]
+    pair = keys if keys is None or isinstance(keys, Keys) else read_secret(keys)
+    whose = "" if pair is None else f"{pair.name}/"
+    return f"{whose}{name[:100]}{'' if acked else f'-{os.getpid()}'}"
 
 
 def _limited(blocks: Iterable[Block], limit: int | None) -> Iterator[Block]:

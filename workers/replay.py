@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_mix.client import Producer
+from stream_mix.client import KeysLike, Producer
 from stream_mix.config import Settings, load
 from stream_mix.engine import EngineState, new, state_hash
 from stream_mix.mixture import Spec
@@ -46,6 +46,7 @@ def run(
     progress: Callable[[int], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     note: Callable[[str], None] = tell,
+    keys: KeysLike = None,
 ) -> Replayed:
     """Replay a range of a journal at a pace.
 
@@ -62,7 +63,7 @@ def run(
     if to is None and loop != 1:
         raise ValueError("replay: loop needs a running engine to replay to")
     if to is not None:
-        return _send(journal, to, wanted, pace, loop, step, timeout, progress, sleep)
+        return _send(journal, to, wanted, pace, loop, step, timeout, progress, sleep, keys)
     plan = plan_for(journal, how)
     state, frames = new(plan), 0
     stepwise = Pace(1e300) if step is not None and pace.fast else pace
@@ -86,9 +87,10 @@ def _send(
     timeout: float,
     progress: Callable[[int], None] | None,
     sleep: Callable[[float], None],
+    keys: KeysLike,
 ) -> Replayed:
     rows = frames = done = 0
-    with JournalReader.open(journal) as reader, Producer(to, timeout=timeout) as producer:
+    with JournalReader.open(journal) as reader, Producer(to, timeout=timeout, keys=keys) as producer:
         while not loop or done < loop:
             before = frames
             for frame in paced(chosen(reader, wanted), pace, sleep=sleep):

@@ -13,13 +13,15 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from stream_mix.client import PUBLISH, ClientError, Subscriber
+from stream_mix.client import PUBLISH, ClientError, KeysLike, Subscriber
 from stream_mix.protocol import Assignment, Change, Heartbeat, Published, Snapshot
 
 from .ending import OK, ended
 
 STRANGEST = 5
 RATE_SECONDS = 5.0
+SILENT_SECONDS = 5.0
+"""Heartbeats come each second: after so long without any the engine is not there."""
 ASK_SECONDS = 1.0
 """How long an engine has to show a model, where one is asked for by name."""
 KINDS = ("assignment", "snapshot", "change", "heartbeat")
@@ -106,15 +108,32 @@ def _strangest(seen: Seen, message: Assignment) -> tuple[Strange, ...]:
     return tuple(sorted((*recent, *rows), key=lambda row: row.log_density)[:STRANGEST])
 
 
-def table(models: Mapping[str, Seen], now: float, beat: Heartbeat | None = None) -> RenderableType:
-    """The table for all models heard of; `beat` is the engine's latest."""
+def table(
+    models: Mapping[str, Seen], now: float, beat: Heartbeat | None = None, silence: float = 0.0
+) -> RenderableType:
+    """The table for all models heard of; `beat` is the engine's latest, `silence` the seconds since."""
     if beat is None and not models:
-        return "nothing heard yet"
+        return "nothing heard yet" if silence < SILENT_SECONDS else f"nothing heard for {silence:.0f} s"
     parts = [_model(name, seen, now) for name, seen in sorted(models.items())]
-    if beat is not None:
-        quiet = "" if models else "; no rows heard and no model shown yet"
-        parts.append(f"the engine lives, offset {beat.offset:,}{quiet}")
+    if silence >= SILENT_SECONDS:
+        parts.append(f"nothing heard for {silence:.0f} s: the engine is stopped, or cannot be reached")
+    elif beat is not None:
+        parts.append(f"the engine lives, offset {beat.offset:,}{idle(models, now)}")
     return Group(*parts)
+
+
+def idle(models: Mapping[str, Seen], now: float) -> str:
+    """How long no rows have come, in words; nothing where they do.
+
+    >>> idle({}, 5.0), idle({"m": Seen(rates=((4.0, 10),))}, 5.0), idle({"m": Seen(rates=((4.0, 10),))}, 94.0)
+    ('; no rows heard and no model shown yet', '', '; idle, no rows for 90 s')
+    """
+    if not models:
+        return "; no rows heard and no model shown yet"
+    last = max((at for seen in models.values() for at, _ in seen.rates), default=None)
+    if last is None:
+        return "; idle, no rows heard yet"
+    return "" if now < last + RATE_SECONDS else f"; idle, no rows for {now - last:.0f} s"
 
 
 def _model(name: str, seen: Seen, now: float) -> RenderableType:
@@ -147,10 +166,10 @@ def _model(name: str, seen: Seen, now: float) -> RenderableType:
     return Group(grid, strange) if seen.strangest else grid
 
 
-def expect(endpoint: str, model: str, seconds: float = ASK_SECONDS) -> None:
+def expect(endpoint: str, model: str, seconds: float = ASK_SECONDS, keys: KeysLike = None) -> None:
     """Raise ClientError where a snapshot, which names all models of its engine, says that this is none of
     them; an engine that has nothing to show within `seconds` is believed."""
-    with Subscriber(endpoint, kinds=("snapshot",)) as subscriber:
+    with Subscriber(endpoint, kinds=("snapshot",), keys=keys) as subscriber:
         message = subscriber.receive(seconds)
     known = message.engine.get("models") if isinstance(message, Snapshot) else None
     if isinstance(known, list | tuple) and known and model not in known:
@@ -164,6 +183,7 @@ def run(
     seconds: float | None = None,
     timeout: float | None = 10.0,
     console: Console | None = None,
+    keys: KeysLike = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Seen]:
     """Show a live table until `seconds` are over (None: until Ctrl-C) and return what was heard.
@@ -174,13 +194,13 @@ def run(
     beat: Heartbeat | None = None
     console = console or Console()
     start, shown = clock(), -1e9
-    with Subscriber(endpoint, model=model, kinds=KINDS) as subscriber:
+    with Subscriber(endpoint, model=model, kinds=KINDS, keys=keys) as subscriber:
         if timeout is not None and not subscriber.connected(timeout):
             raise ClientError(
                 f"{endpoint}: nobody publishes there (waited {timeout:g} s); is an engine running?"
             )
         if model is not None:
-            expect(endpoint, model)
+            expect(endpoint, model, keys=keys)
         with Live(table(models, start), console=console, auto_refresh=False) as live:
             while seconds is None or clock() < start + seconds:
                 message = subscriber.receive(0.1)
@@ -191,7 +211,7 @@ def run(
                     models[message.model] = heard(models.get(message.model, Seen()), message, now)
                 if now >= shown + 0.25:
                     shown = now
-                    live.update(table(models, now, beat), refresh=True)
+                    live.update(table(models, now, beat, subscriber.silence), refresh=True)
             live.update(table(models, clock(), beat), refresh=True)
     if not console.is_terminal:
         console.print()  # there the live display ends without a line's end
@@ -206,10 +226,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--endpoint", default=PUBLISH)
     parser.add_argument("--model")
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--keys", help="secret file, where the engine asks for keys")
     arguments = parser.parse_args(argv)
 
     def work() -> int:
-        run(endpoint=arguments.endpoint, model=arguments.model, seconds=arguments.seconds)
+        told = {"endpoint": arguments.endpoint, "model": arguments.model, "keys": arguments.keys}
+        run(seconds=arguments.seconds, **told)
         return OK
 
     return ended("watch", work)

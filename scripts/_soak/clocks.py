@@ -17,7 +17,7 @@ from stream_mix.ports.replaying import replay_into_model
 from stream_mix.protocol import Assignment, Heartbeat, Snapshot
 
 from .promise import Figures, Promise, Trial, at_least, at_most
-from .running import PATIENCE, serving
+from .serving import PATIENCE, serving
 
 HOUR = 3600.0
 BEAT = 0.02
@@ -28,7 +28,7 @@ LATEST = 1.0
 def _settings(path: Path) -> Settings:
     local = "tcp://127.0.0.1:*"
     return Settings(
-        ingest={"push": local}, query={"bind": local}, metrics={"bind": ""},
+        ingest={"push": local, "acked": ""}, query={"bind": local}, metrics={"bind": ""},
         publish={"bind": local, "heartbeat_seconds": BEAT, "snapshot_every_seconds": BEAT},
         journal={"path": str(path), "checkpoint_every_rows": 500, "durability": "os",
                  "segment_bytes": 4000, "keep_seconds": "2h"},

@@ -21,7 +21,7 @@ from stream_mix.ports.service import Service
 from stream_mix.protocol import Assignment
 
 from .promise import Figures, Promise, Trial, at_least, at_most
-from .running import PATIENCE, serving
+from .serving import PATIENCE, serving
 from .simulated import Disk, in_silence
 
 FRAMES = 60
@@ -42,7 +42,8 @@ def settings(path: Path) -> Settings:
     """A small engine whose commits are many."""
     local = "tcp://127.0.0.1:*"
     return Settings(
-        ingest={"push": local}, publish={"bind": local}, query={"bind": local}, metrics={"bind": ""},
+        ingest={"push": local, "acked": ""}, publish={"bind": local},
+        query={"bind": local}, metrics={"bind": ""},
         journal={"path": str(path), "commit_frames": 4, "checkpoint_every_rows": 300},
         models=[{"name": "m", "n_components": 3, "family": "diag", "batch_size": 64}],
     )  # fmt: skip

@@ -16,7 +16,7 @@ from stream_mix.ports.journal import JournalReader
 from stream_mix.protocol import Assignment, encode_points
 
 from .promise import Figures, Promise, Trial, at_least, at_most
-from .running import PATIENCE, Engine
+from .serving import PATIENCE, Engine
 
 N, D = 1024, 8
 INTERVAL = 100_000
@@ -24,6 +24,7 @@ KILLS = 40
 CONFIG = f"""
 [ingest]
 push = "tcp://127.0.0.1:*"
+acked = ""
 [publish]
 bind = "tcp://127.0.0.1:*"
 responsibilities = false

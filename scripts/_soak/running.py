@@ -1,4 +1,4 @@
-"""Engines for trials: in a thread of this process, or in one of their own that can be killed."""
+"""An engine in a process of its own, for trials: what it listens on, what it takes, how it ends."""
 
 from __future__ import annotations
 
@@ -8,75 +8,102 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from stream_mix.config import Settings
-from stream_mix.ports.service import Service
+import psutil
 
-PATIENCE = 30.0
+PATIENCE = 60.0
+SCRIPTS = Path(__file__).resolve().parents[1]
+CONFIG = """
+[ingest]
+push = "tcp://127.0.0.1:*"
+acked = ""
+[publish]
+bind = "tcp://127.0.0.1:*"
+heartbeat_seconds = 0.1
+snapshot_every_seconds = 0.2
+{publish}
+[query]
+bind = "tcp://127.0.0.1:*"
+[metrics]
+bind = "127.0.0.1:0"
+"""
+
+
+class Running:
+    """A running engine."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        assert process.stdout is not None
+        while not self.lines or not self.lines[-1].startswith("journal"):
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the engine did not start: {' '.join(self.lines)}")
+            self.lines.append(line.strip())
+        self.endpoints = dict(re.findall(r"(push|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
+        # What it says later is read, so that it never waits for a reader.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(line.strip() for line in self.process.stdout)
+
+    @property
+    def memory(self) -> float:
+        """Resident memory in MiB."""
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+
+    def metrics(self) -> dict[str, float]:
+        """All its figures by name and labels, as they are written."""
+        with urllib.request.urlopen(self.endpoints["metrics"], timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
 
 
 @contextmanager
-def serving(config: Settings, **how: Any) -> Iterator[Service]:
-    """An engine in a thread; what it raised is raised here."""
-    stop, failed = threading.Event(), []
-    with Service(config, **how) as service:
-
-        def work() -> None:
-            try:
-                service.run(stop.is_set)
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield service
-        finally:
-            stop.set()
-            thread.join(PATIENCE)
-    if failed:
-        raise failed[0]
+def engine(folder: Path, more: str, publish: str = "") -> Iterator[Running]:
+    """An engine with these tables beside those of the sockets; it must end cleanly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "engine.toml").write_text(CONFIG.format(publish=publish) + more)
+    command = [sys.executable, "-m", "stream_mix.workers.engine", "engine.toml"]
+    with child(command, folder) as process:
+        running = Running(process)
+        yield running
+        process.terminate()
+        if process.wait(PATIENCE):
+            raise RuntimeError(f"the engine ended with {process.returncode}: {running.lines[-1]}")
 
 
-class Engine:
-    """An engine in a process of its own, by a configuration file; `ready` is the seconds that it took to
-    listen and to have recovered, `endpoints` are where."""
-
-    def __init__(self, config: Path) -> None:
-        began = time.monotonic()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "stream_mix.workers.engine", str(config)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=config.parent,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+@contextmanager
+def child(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process of this interpreter's, killed at the end if it is still there."""
+    path = os.pathsep.join(filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH"))))
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
+    with (folder / "errors.log").open("a") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder,
+            env=environ,
         )  # fmt: skip
-        assert self.popen.stdout is not None
-        self.lines: list[str] = []
-        while not self.lines or not self.lines[-1].startswith("journal"):
-            line = self.popen.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the engine did not start: {self.popen.communicate()[1]}")
-            self.lines.append(line.strip())
-        self.ready = time.monotonic() - began
-        self.endpoints = dict(re.findall(r"(push|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
 
-    @property
-    def resumed(self) -> int:
-        """The offset that it resumed from."""
-        found = re.search(r"resumed at offset (\d+)", self.lines[-1])
-        return int(found[1]) if found else 0
 
-    def kill(self) -> None:
-        """kill -9."""
-        self.popen.kill()
-        self.popen.communicate()
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.popen.poll() is None:
-            self.kill()
+def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for a condition. Raises RuntimeError where it does not come about."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited {seconds:g} s in vain: {what}")
+        threading.Event().wait(0.01)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import compare, demo, info, journal, query, record, replay, run, send, watch
+from . import compare, demo, doctor, info, journal, keys, query, record, replay, run, send, watch
 from .ending import CODES, Commands
 
 __all__ = ["app", "main"]
@@ -46,6 +46,8 @@ app.command("record", epilog=CODES)(record.record)
 app.command("replay", epilog=CODES)(replay.replay)
 app.command("compare", epilog=CODES)(compare.compare)
 app.add_typer(journal.app, name="journal")
+app.add_typer(keys.app, name="keys")
+app.command("doctor", epilog=CODES)(doctor.doctor)
 app.command("info", epilog=CODES)(info.info)
 
 

@@ -36,3 +36,7 @@ ModelName = Annotated[
     str | None, typer.Option("--model", help="One of several models; not needed where there is one.")
 ]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for an engine.")]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option("--keys", envvar="STREAM_MIX_KEYS", help="Secret file, where the engine asks for keys."),
+]

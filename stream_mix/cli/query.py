@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .ending import CODES
-from .options import QUERY, Columns, Drop, Format, IdColumn, Json, ModelName, Timeout
+from .options import QUERY, Columns, Drop, Format, IdColumn, Json, KeysFile, ModelName, Timeout
 from .send import LeftOut
 from .show import names, print_json, print_pairs
 
@@ -31,10 +32,14 @@ Row = Annotated[str | None, typer.Option(help="One row instead of a file: '{\"te
 
 @app.command(epilog=CODES)
 def snapshot(
-    endpoint: Endpoint = QUERY, model: ModelName = None, timeout: Timeout = 5.0, json: Json = False
+    endpoint: Endpoint = QUERY,
+    model: ModelName = None,
+    timeout: Timeout = 5.0,
+    keys: KeysFile = None,
+    json: Json = False,
 ) -> int:
     """Print the model: weights and means, and with --json all of it."""
-    with _query(endpoint, timeout) as query:
+    with _query(endpoint, timeout, keys) as query:
         found = query.snapshot(model)
     if json:
         print_json(found)
@@ -51,9 +56,11 @@ def snapshot(
 
 
 @app.command(epilog=CODES)
-def health(endpoint: Endpoint = QUERY, timeout: Timeout = 5.0, json: Json = False) -> int:
+def health(
+    endpoint: Endpoint = QUERY, timeout: Timeout = 5.0, keys: KeysFile = None, json: Json = False
+) -> int:
     """Print how the engine and its models are doing."""
-    with _query(endpoint, timeout) as query:
+    with _query(endpoint, timeout, keys) as query:
         found = query.health()
     if json:
         print_json(found)
@@ -76,13 +83,14 @@ def predict(
     drop: Drop = None,
     format: Format = None,
     timeout: Timeout = 5.0,
+    keys: KeysFile = None,
     json: Json = False,
 ) -> int:
     """Say for each row its component, the shares of all components, and how strange it is.
 
     With --json, one object for each row.
     """
-    with _query(endpoint, timeout) as query:
+    with _query(endpoint, timeout, keys) as query:
         for start, rows, ids in _rows(file, row, format, columns, drop, id):
             found = query.predict(rows, model=model)
             for i in range(found.n):
@@ -105,11 +113,12 @@ def score(
     drop: Drop = None,
     format: Format = None,
     timeout: Timeout = 5.0,
+    keys: KeysFile = None,
     json: Json = False,
 ) -> int:
     """Print the log density of each row and their mean; with --json one object of rows, mean, log_density."""
     every: list[float] = []
-    with _query(endpoint, timeout) as query:
+    with _query(endpoint, timeout, keys) as query:
         for start, rows, ids in _rows(file, row, format, columns, drop, id):
             found = query.score(rows, model=model).log_density.tolist()
             if not json:
@@ -139,10 +148,10 @@ def _sentence(said: dict[str, Any]) -> str:
     return f"{name}: component {said['label']} ({p}), {strange}"
 
 
-def _query(endpoint: str, timeout: float) -> Query:
+def _query(endpoint: str, timeout: float, keys: Path | None) -> Query:
     from stream_mix.client import Query
 
-    return Query(endpoint, timeout=timeout)
+    return Query(endpoint, timeout=timeout, keys=keys)
 
 
 def _rows(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .ending import FAILED, OK
-from .options import JournalFile, Json, Timeout
+from .options import JournalFile, Json, KeysFile, Timeout
 from .show import plain, print_json, progress
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def replay(
         bool, typer.Option("--verify", help="Compare with what was published when it was recorded.")
     ] = False,
     timeout: Timeout = 5.0,
+    keys: KeysFile = None,
     json: Json = False,
 ) -> int:
     """Replay a recorded stream. Same journal, same state, whatever the pace.
@@ -87,7 +88,7 @@ def replay(
     with progress("replaying", total if wanted.whole and loop == 1 and not (limit or stop) else None) as tell:
         done = worker.run(
             journal, how=settings, to=to, wanted=wanted, pace=speed, loop=loop, step=_ask if step else None,
-            timeout=timeout, progress=tell,
+            timeout=timeout, progress=tell, keys=keys,
         )  # fmt: skip
     if not done.frames and not step and (total or wanted != Range()):
         raise ValueError(f"{journal}: nothing matches {_filters(wanted)}; it has {total} rows")

@@ -25,7 +25,7 @@ def run(
 ) -> int:
     """Run an engine: rows in, soft clusters out, until Ctrl-C or SIGTERM.
 
-    Either ends it cleanly, with its state kept, and with exit code 0.
+    Either ends it cleanly, with its state kept, and with exit code 0. SIGHUP reads the configuration again.
 
     Every key can also be set in the environment: STREAM_MIX_ENGINE__NAME is engine.name.
     """
@@ -39,4 +39,4 @@ def run(
         return 0
     from stream_mix.workers import engine
 
-    return engine.run(settings)
+    return engine.run(settings, again=lambda: load(config))

@@ -19,6 +19,7 @@ from .options import (
     Format,
     IdColumn,
     Json,
+    KeysFile,
     SourceName,
     Table,
     TimeColumn,
@@ -83,6 +84,7 @@ def send(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
     source: SourceName = None,
     timeout: Timeout = 5.0,
+    keys: KeysFile = None,
     json: Json = False,
 ) -> int:
     """Send the rows of a file to a running engine.
@@ -104,7 +106,7 @@ def send(
             file, endpoint=to, acked=acked, resume=resume, source=source, format=format, time_column=time,
             weight=weight, id=id, columns=names(columns), drop=names(drop) or (), delimiter=delimiter,
             batch_rows=batch, rows_per_second=rate, limit=limit, timeout=timeout, on_refused=LeftOut(),
-            progress=tell,
+            progress=tell, keys=keys,
         )  # fmt: skip
     if json:
         only_acked = () if acked else ("durability", "known")

@@ -12,7 +12,8 @@ Each is for one thread, and for the process that made it. What goes wrong is a `
 from __future__ import annotations
 
 from .acked import Unsafe
-from .base import ACKED, KINDS, PUBLISH, PUSH, QUERY, ClientError, Event, RowsLike
+from .base import ACKED, KINDS, PUBLISH, PUSH, QUERY, ClientError, Event, KeysLike, RowsLike
+from .gaps import Gaps
 from .producer import Producer
 from .query import Query
 from .subscriber import Subscriber
@@ -25,6 +26,8 @@ __all__ = [
     "QUERY",
     "ClientError",
     "Event",
+    "Gaps",
+    "KeysLike",
     "Producer",
     "Query",
     "RowsLike",

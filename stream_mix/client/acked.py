@@ -49,7 +49,10 @@ class Acked:
         socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.set(zmq.HEARTBEAT_TIMEOUT, SILENCE_MS)
         socket.set(zmq.MAXMSGSIZE, RECEIPT_BYTES)
-        self._monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._refused = False
+        self._monitor = socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        )
         self._monitor.set(zmq.RCVHWM, 0)
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
@@ -72,7 +75,7 @@ class Acked:
         self.pump()
         while self.window.full if enough == "room" else self.window.frames:
             left = until - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._refused:
                 raise ClientError(f"{self._endpoint}: {self._why(seconds)}")
             self.pump(left)
 
@@ -91,6 +94,9 @@ class Acked:
         self._monitor.close(linger=0)
 
     def _why(self, seconds: float) -> str:
+        if self._refused:
+            # ZeroMQ does not ask again.
+            return "does not let this key in"
         if self.window.seq is None:
             return f"no engine answered within {seconds:g} s; does one acknowledge there?"
         return f"no acknowledgement within {seconds:g} s"
@@ -99,8 +105,9 @@ class Acked:
         """Hear what was said; whether there was anything."""
         heard = False
         while self._monitor.poll(0):
-            recv_monitor_message(self._monitor)
-            self.window.connected()
+            self._refused = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            if not self._refused:
+                self.window.connected()
             heard = True
         while True:
             try:

@@ -10,6 +10,8 @@ from typing import Self, TypeAlias
 import numpy.typing as npt
 import zmq
 
+from ..keys import KeyFileError, Keys, read_secret
+
 Event: TypeAlias = Mapping[str, float]
 RowsLike: TypeAlias = Event | Sequence[Event] | npt.ArrayLike
 
@@ -17,6 +19,8 @@ PUSH = "tcp://127.0.0.1:5555"
 ACKED = "tcp://127.0.0.1:5558"
 PUBLISH = "tcp://127.0.0.1:5556"
 QUERY = "tcp://127.0.0.1:5557"
+KeysLike: TypeAlias = Keys | str | os.PathLike[str] | None
+"""Keys, or the secret file that holds them; None where the engine asks for none."""
 KINDS = ("assignment", "snapshot", "change")
 
 
@@ -27,13 +31,24 @@ class ClientError(ValueError):
 class Client:
     """A socket with a context of its own, refused in any process but the one that made it."""
 
-    def __init__(self, endpoint: str, kind: int, linger: float) -> None:
+    def __init__(self, endpoint: str, kind: int, linger: float, keys: KeysLike = None) -> None:
         self.endpoint = endpoint
         self._pid = os.getpid()
         self._linger = linger
+        found = _keys(keys)
         self._context = zmq.Context()
         self._socket = self._context.socket(kind)
         self._socket.set(zmq.LINGER, round(linger * 1000))
+        self._socket.set(zmq.HANDSHAKE_IVL, 5_000)
+        if "[" in endpoint:
+            self._socket.set(zmq.IPV6, 1)
+        if found is not None and found.server is not None:
+            self._socket.set(zmq.CURVE_SERVERKEY, found.server.encode())
+            self._socket.set(zmq.CURVE_PUBLICKEY, found.public.encode())
+            self._socket.set(zmq.CURVE_SECRETKEY, found.secret.encode())
+        self._refusals: zmq.Socket[bytes] | None = None
+        if found is not None and kind in (zmq.PUSH, zmq.REQ):  # others listen to monitors of their own
+            self._refusals = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 
     def _connect(self) -> None:
         try:
@@ -48,7 +63,18 @@ class Client:
         if self._socket.closed:
             raise ClientError(f"{self.endpoint}: closed")
 
+    def _refused(self) -> bool:
+        """Whether the engine has said that it does not let this key in; ZeroMQ does not ask it again."""
+        return self._refusals is not None and bool(self._refusals.poll(0))
+
+    def _forget_refusals(self) -> None:
+        if self._refusals is not None:
+            self._socket.disable_monitor()
+            self._refusals.close(linger=0)
+            self._refusals = None
+
     def _abandon(self) -> None:
+        self._forget_refusals()
         self._socket.close(linger=0)
         self._context.term()
 
@@ -56,6 +82,7 @@ class Client:
         """Close; a second call does nothing. In another process than the one that made it, nothing is
         touched."""
         if os.getpid() == self._pid and not self._socket.closed:
+            self._forget_refusals()
             self._socket.close()
             self._context.term()
 
@@ -66,3 +93,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _keys(keys: KeysLike) -> Keys | None:
+    """The keys of a client, with those of its engine. ClientError where they cannot be used."""
+    try:
+        found = keys if keys is None or isinstance(keys, Keys) else read_secret(keys)
+    except KeyFileError as error:
+        raise ClientError(f"keys: {error}") from None
+    if found is not None and found.server is None:
+        raise ClientError(f"keys: those of {found.name!r} are an engine's own, expected a client's")
+    return found

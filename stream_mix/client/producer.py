@@ -12,7 +12,7 @@ import zmq
 
 from ..protocol import DEFAULT_LIMITS, Durability, Limits, Nack
 from .acked import Acked, Unsafe
-from .base import ACKED, PUSH, Client, ClientError, RowsLike
+from .base import ACKED, PUSH, Client, ClientError, KeysLike, RowsLike
 from .batch import Batch
 
 
@@ -29,6 +29,8 @@ class Producer(Client):
     - `start_seq`: number of the first frame. Where frames are acknowledged, None goes on behind what the
       engine has of this source; with a number, frames that it has already are passed over, so that a program
       that sends the same rows again in the same frames goes on where it was.
+    - `keys`: secret file of this producer, where the engine asks for keys; its name, or one that begins with
+      it and a stroke, must be the `source`.
 
     PUSH is fire and forget: what was on its way to an engine that dies is lost, and nobody is told. With
     `acked` every row is held until the engine says that it is durable: frames are sent again after a silence
@@ -50,11 +52,12 @@ class Producer(Client):
         linger: float = 10.0,
         limits: Limits = DEFAULT_LIMITS,
         start_seq: int | None = None,
+        keys: KeysLike = None,
     ) -> None:
         if batch_rows < 1:
             raise ClientError(f"batch_rows is {batch_rows}, expected at least 1")
         kind = zmq.DEALER if acked else zmq.PUSH
-        super().__init__(endpoint or (ACKED if acked else PUSH), kind, 0.0 if acked else linger)
+        super().__init__(endpoint or (ACKED if acked else PUSH), kind, 0.0 if acked else linger, keys)
         self.source = source
         self.rows_sent = self.frames_sent = 0
         self.features = tuple(features) if features is not None else None
@@ -181,6 +184,8 @@ class Producer(Client):
         except zmq.Again:
             within = f"within {self._timeout:g} s"
             why = f"nobody took a frame {within}; is an engine running there?"
+            if self._refused():
+                why = "does not let this key in"
             raise ClientError(f"{self.endpoint}: {why}") from None
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from ..protocol import (
     decode_reply,
     encode_query,
 )
-from .base import QUERY, Client, ClientError, RowsLike
+from .base import QUERY, Client, ClientError, KeysLike, RowsLike
 
 _Answer = TypeVar("_Answer", Snapshot, Health, Prediction, Scores)
 QueryKind = Literal["snapshot", "predict", "score", "health"]
@@ -31,17 +31,24 @@ class Query(Client):
     """Asks an engine; nothing it asks changes a model.
 
     - `timeout`: seconds to wait for an answer.
+    - `keys`: secret file of this client, where the engine asks for keys.
     """
 
     def __init__(
-        self, endpoint: str = QUERY, *, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS
+        self,
+        endpoint: str = QUERY,
+        *,
+        timeout: float = 5.0,
+        limits: Limits = DEFAULT_LIMITS,
+        keys: KeysLike = None,
     ) -> None:
-        super().__init__(endpoint, zmq.REQ, 0.0)
+        super().__init__(endpoint, zmq.REQ, 0.0, keys)
         self._timeout = timeout
         self._limits = limits
         # An answer that comes too late must not be taken for that to the next question.
         self._socket.set(zmq.REQ_CORRELATE, 1)
         self._socket.set(zmq.REQ_RELAXED, 1)
+        self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
         self._connect()
 
     def snapshot(self, model: str | None = None) -> Snapshot:
@@ -65,14 +72,20 @@ class Query(Client):
         """Log densities of rows."""
         return self._ask(Scores, "score", model=model, **_rows(rows, features))
 
+    def _unanswered(self) -> ClientError:
+        why = f"no answer within {self._timeout:g} s; is an engine running there?"
+        return ClientError(f"{self.endpoint}: {'does not let this key in' if self._refused() else why}")
+
     def _ask(self, want: type[_Answer], kind: QueryKind, **parts: Any) -> _Answer:
         self._check()
         try:
             self._socket.send(encode_query(kind, limits=self._limits, **parts))
             if not self._socket.poll(round(self._timeout * 1000)):
-                why = f"no answer within {self._timeout:g} s; is an engine running there?"
-                raise ClientError(f"{self.endpoint}: {why}")
+                raise self._unanswered()
             reply: Reply = decode_reply(self._socket.recv())
+        except zmq.Again:
+            # Without a connection left, and after a refusal none is made again, a question cannot even leave.
+            raise self._unanswered() from None
         except ProtocolError as error:
             raise ClientError(f"{kind}: {error.reason}") from None
         if isinstance(reply, ErrorReply):

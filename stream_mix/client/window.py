@@ -190,7 +190,7 @@ class Window:
         self._done = max(self._done, seq)
 
     def _nack(self, nack: Nack) -> None:
-        if nack.code == "source" and nack.seq >= 0:
+        if nack.code in ("source", "forbidden") and nack.seq >= 0:
             # Perhaps another connection of ours holds the source still: the answer to a hello will say.
             self._ask()
         elif nack.expected is not None:

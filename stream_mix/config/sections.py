@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -90,6 +91,10 @@ class Engine(Section):
     """names this engine in logs, metrics and snapshots"""
     features: Annotated[tuple[Text, ...], AfterValidator(_distinct)] = ()
     """the features, in order; empty: taken from the stream as they appear"""
+    log: Literal["words", "json"] = "words"
+    """lines of the log: for people, or a JSON object each"""
+    log_level: Literal["info", "warning", "error"] = "info"
+    """the least that is logged"""
 
 
 class Ingest(Section):
@@ -102,7 +107,7 @@ class Ingest(Section):
     topics: tuple[Text, ...] = ("",)
     """topic prefixes taken from those feeds; "" = all"""
     high_water_mark: Count = 1000
-    """frames held per peer before the sender waits (PUSH) or the feed drops (PUB)"""
+    """frames held per peer before the sender waits (PUSH) or the feed drops (PUB); fewer in a small memory"""
     acked: Bind = "tcp://127.0.0.1:5558"
     """ROUTER socket of producers whose frames are acknowledged when they are durable; "" = off"""
     credit_frames: Count = 256
@@ -174,7 +179,7 @@ class Journal(Section):
     keep_seconds: Seconds | None = None
     """and those this much older than the newest are dropped; seconds, or text such as "12h" or "30d" """
     dead_letters: Annotated[int, Field(strict=True, ge=0)] = 1000
-    """refused frames kept with their reasons, the oldest dropped first"""
+    """refused frames kept with their reasons, at most 4 KiB of each, the oldest dropped first"""
 
 
 class FrameLimits(Section):
@@ -192,19 +197,30 @@ class FrameLimits(Section):
     """bytes of one name or id"""
     nesting: Count = 8
     """depth of maps and arrays"""
+    memory_bytes: Annotated[int, Field(strict=True, ge=1 << 28)] = 1 << 30
+    """memory of the process: from half of it on queues are shortened, near it pushed frames are dropped"""
 
     def limits(self) -> Limits:
         """Return them as the codec takes them."""
         from stream_mix.protocol.limits import Limits
 
-        return Limits(**self.model_dump())
+        return Limits(**self.model_dump(exclude={"memory_bytes"}))
 
 
 class Security(Section):
     """``[security]``: who may reach the sockets."""
 
+    server_key: Text = ""
+    """secret file of `stream-mix keys new`; set, every bound socket asks for a key (CURVE); "" = no keys"""
+    clients: Text = ""
+    """folder of those who are let in, read again when it changes; "" = `clients` beside the server key"""
     allow_insecure: Truth = False
     """true: bind addresses that other machines can reach, without encryption or keys"""
+
+    @property
+    def clients_folder(self) -> str:
+        """The folder of those who are let in."""
+        return self.clients or os.path.join(os.path.dirname(self.server_key), "clients")
 
 
 class Model(Section):
@@ -284,10 +300,12 @@ def check_endpoints(
         binds["metrics.bind"] = parse_host_port(metrics.bind)
     seen: dict[str, Address] = {}
     for key, address in binds.items():
-        if not (address.loopback or security.allow_insecure):
+        locked = bool(security.server_key) and key != "metrics.bind"  # HTTP has no keys
+        if not (address.loopback or locked or security.allow_insecure):
+            keys = "" if key == "metrics.bind" else "[security] server_key, "
             raise rule(
                 f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
-                "(tcp://127.0.0.1:PORT, ipc://PATH), or [security] allow_insecure = true"
+                f"(tcp://127.0.0.1:PORT, ipc://PATH), {keys}or [security] allow_insecure = true"
             )
         for other, taken in seen.items():
             if address.clashes(taken):

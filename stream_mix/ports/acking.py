@@ -69,7 +69,7 @@ class Acking:
         self._socket = socket
         self._receive = receive
         self._ingest = ingest
-        self._limits = limits
+        self.limits = limits
         self._claims = Claims(2 * ingest.acked_sources)
         self._now = 0.0
         self._share = ingest.credit_bytes
@@ -88,20 +88,20 @@ class Acking:
         try:
             if multipart:
                 raise ProtocolError("multipart", "message: expected one part, got several")
-            frame = decode_frame(raw, self._limits)
+            frame = decode_frame(raw, self.limits)
             source, seq = frame.source, frame.seq
         except ProtocolError as found:
             if found.code == "kind" and self._hello(group, identity, raw, may):
                 return True
             error = found
-            source, seq = (None, None) if multipart else sender_of(raw, self._limits)
+            source, seq = (None, None) if multipart else sender_of(raw, self.limits)
         if source is None or seq is None:
             group.letters.append(Letter(source, error.code, error.reason, raw))
             self._say(identity, Nack(-1, error.code, error.reason, source))
         elif (why := _forbidden(may, source)) is not None:
             # It moves no mark: a frame of a stranger is not one of the source's.
-            group.letters.append(Letter(source, "source", why, raw))
-            self._say(identity, Nack(seq, "source", why, source))
+            group.letters.append(Letter(source, why.code, why.reason, raw))
+            self._say(identity, Nack(seq, why.code, why.reason, source))
         elif self._speaks(group, identity, source, seq):
             self._place(group, identity, source, seq, raw, frame or error)
         return True
@@ -139,7 +139,12 @@ class Acking:
         self._now = now
         share = self._ingest.credit_bytes_together // max(self._claims.active(now), 1)
         # One frame is always allowed: what is shared is what producers hold ready, not what is taken in here.
-        self._share = max(min(self._ingest.credit_bytes, share), self._limits.frame_bytes)
+        self._share = max(min(self._ingest.credit_bytes, share), self.limits.frame_bytes)
+
+    @property
+    def credit(self) -> tuple[int, int]:
+        """What each source may have unacknowledged now: frames and bytes."""
+        return (0, 0) if self._closed else (self._ingest.credit_frames, self._share)
 
     def open(self, taking: bool) -> None:
         """Give credit or, where nothing can be made durable, none; producers are told when that changes."""
@@ -160,8 +165,7 @@ class Acking:
                 self._say(speaker, self._ack(source))
 
     def _ack(self, source: str, probe: int | None = None) -> Ack:
-        frames, size = (0, 0) if self._closed else (self._ingest.credit_frames, self._share)
-        return Ack(source, self.done.get(source, Done()).seq, frames, size, self.durability, probe)
+        return Ack(source, self.done.get(source, Done()).seq, *self.credit, self.durability, probe)
 
     def _say(self, identity: bytes, receipt: Receipt) -> bool:
         """False where nobody is there any more; who does not read misses it, and the next ack says all."""
@@ -222,13 +226,16 @@ class Acking:
     def _hello(self, group: Group, identity: bytes, raw: bytes, may: May | None) -> bool:
         """Answer a hello after the commit, or refuse it now; False where the message is none."""
         try:
-            hello = decode_hello(raw, self._limits)
+            hello = decode_hello(raw, self.limits)
         except ProtocolError as error:
             if error.code == "kind":
                 return False
             self._say(identity, Nack(-1, error.code, error.reason))
             return True
-        why = _forbidden(may, hello.source) or self._too_many(group, hello.source)
+        if (no := _forbidden(may, hello.source)) is not None:
+            self._say(identity, Nack(-1, no.code, no.reason, hello.source))
+            return True
+        why = self._too_many(group, hello.source)
         if why is None and hello.session is not None:
             why = self._claims.hold(identity, hello.source, hello.session, self._now)
         if why is not None:
@@ -247,11 +254,11 @@ class Acking:
         return f"source: {known} are known, as many as ingest.acked_sources allows"
 
 
-def _forbidden(may: May | None, source: str) -> str | None:
+def _forbidden(may: May | None, source: str) -> ProtocolError | None:
     """Why a peer may not speak for a source at all, None where it may."""
     try:
         if may is not None:
             may(source)
     except ProtocolError as error:
-        return error.reason
+        return error
     return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..protocol import Code, Frame, Limits, ProtocolError, decode_frame
+from .doors import Judge
 
 
 class Letter(NamedTuple):
@@ -41,6 +42,7 @@ class Group:
         told: sources that have been told in this group what is expected of them.
         looked: messages read, whatever became of them; size: their bytes.
         full: whether there may be more.
+        began: when the first look at its frames was taken, on the clock of the loop.
     """
 
     frames: list[Frame] = field(default_factory=list)
@@ -55,15 +57,20 @@ class Group:
     looked: int = 0
     size: int = 0
     full: bool = False
+    began: float = 0.0
 
-    def take(self, raw: bytes, multipart: bool, limits: Limits) -> None:
-        """A message of a socket that acknowledges nothing."""
+    def take(self, raw: bytes, multipart: bool, limits: Limits, judge: Judge | None = None) -> None:
+        """A message of a socket that acknowledges nothing; `judge` raises ProtocolError where its sender may
+        not speak for its source."""
         self.size += len(raw)
         self.looked += 1
         try:
             if multipart:
                 raise ProtocolError("multipart", "message: expected one part, got several")
-            self.add(decode_frame(raw, limits), raw)
+            frame = decode_frame(raw, limits)
+            if judge is not None:
+                judge(frame.source)
+            self.add(frame, raw)
         except ProtocolError as error:
             self.letters.append(Letter(None, error.code, error.reason, raw))
 

@@ -24,3 +24,12 @@ def keep_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(option(_TRIM_THRESHOLD, KEPT_BYTES) and option(_MMAP_THRESHOLD, LARGEST_BYTES))
+
+
+def give_back() -> bool:
+    """Give memory that is free back to the system; False where the C library has no such call."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(trim(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -22,9 +23,13 @@ class Holding(Generic[Group]):
     group: Group | None = None
     reason: str | None = None
     due: float = 0.0
+    tell: Callable[[str], None] = lambda line: None
+    """Is given a line when the journal ceases to take frames, and when it takes them again."""
 
     def hold(self, group: Group, error: JournalUnavailable, now: float) -> None:
         """Keep a group until the journal takes it."""
+        if self.reason is None:
+            self.tell(f"journal: takes nothing ({error.reason}); no frame is read until it does")
         self.group, self.reason, self.due = group, error.reason, now + RETRY_SECONDS
 
     def again(self, journal: Journal, now: float) -> tuple[Group, bool] | None:
@@ -43,6 +48,12 @@ class Holding(Generic[Group]):
             return None
         group, self.group = self.group, None
         return group, made
+
+    def done(self) -> None:
+        """A commit returned, or there is nothing to commit to."""
+        if self.reason is not None:
+            self.tell("journal: takes frames again")
+            self.reason = None
 
     def told(self, health: Health) -> Health:
         """The report of an engine, degraded where something is held back."""

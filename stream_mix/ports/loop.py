@@ -18,7 +18,6 @@ import numpy as np
 import zmq
 
 from ..engine import (
-    Ask,
     Done,
     Effect,
     EngineState,
@@ -27,27 +26,22 @@ from ..engine import (
     Greet,
     Refuse,
     Rejected,
-    Reply,
     Stop,
     Tick,
     step,
 )
-from ..protocol import (
-    ErrorReply,
-    Frame,
-    Health,
-    ProtocolError,
-    decode_query,
-    encode_reply,
-)
+from ..protocol import Frame, Limits
 from .acking import Acking
+from .budget import Budget
 from .clock import Clock
+from .doors import Judge
 from .folding import outputs_of, pack_engine
 from .group import Group
 from .holding import Holding
 from .journal import Journal, JournalFrame, JournalUnavailable
 from .publishing import Publisher
-from .sockets import Sockets, from_feed, received
+from .questions import Questions
+from .sockets import Sockets, from_feed, from_peer, received
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -59,10 +53,11 @@ MOST_SECONDS = 0.005
 """Bounds of one group where no journal sets them: what is made of so many bytes stays in a core's cache until
 it is sent (8 times as much took 1.6 times as long). And the time that any may take to be gathered."""
 IDLE_MS = 50
-QUESTIONS = 64
-"""Queries answered between two groups of frames."""
+LETTERS = 64
+"""Refused frames of a group that are kept, at most 4 KiB of each: a flood of them is counted, not written."""
 LAST_SECONDS = 0.5
 """How long a clean stop goes on taking frames that had arrived already."""
+QUIET_MS = 30
 LIVE_SECONDS = 0.02
 GREET_SECONDS = 0.25
 """Time between snapshots for new subscribers: those who come and go at will get no more than these."""
@@ -89,20 +84,28 @@ class Loop:
         self._sockets = sockets
         self._limits = settings.limits.limits()
         self._watch = watch
+        doors = sockets.doors
         self.acking: Acking | None = None
         if sockets.acked is not None:
             durability = settings.journal.durability if journal else "off"
-            self.acking = Acking(sockets.acked, settings.ingest, self._limits, durability, done or {})
+            receive = from_peer if doors is None else doors.from_peer
+            self.acking = Acking(
+                sockets.acked, settings.ingest, self._limits, durability, done or {}, receive
+            )
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self.holding: Holding[Group] = Holding()
         self._ticked = self._greeted = -1e9
-        self._full = False
+        self._full = self.draining = False
         self._ingest = sockets.ingest
         bounds = settings.journal
         self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
+        self.budget = Budget(settings.limits.memory_bytes, sockets.queues)
+        self.questions: Questions | None = None
+        if sockets.query is not None:
+            self.questions = Questions(sockets.query, self._limits, self._step, doors, self.holding.told)
         self._poller, self._answering = zmq.Poller(), zmq.Poller()
-        for socket in (*sockets.ingest, sockets.publish, sockets.query):
+        for socket in (*sockets.ingest, sockets.publish, sockets.query, doors.socket if doors else None):
             if socket is not None:
                 self._poller.register(socket, zmq.POLLIN)
                 if socket not in sockets.ingest or socket is sockets.acked:
@@ -112,6 +115,19 @@ class Loop:
     def published(self) -> int:
         """Messages published."""
         return self._publisher.count
+
+    @property
+    def unsaid(self) -> int:
+        """Messages that could not be put into bytes."""
+        return self._publisher.unsaid
+
+    def limit(self, limits: Limits) -> None:
+        """Judge frames and questions by other limits from now on."""
+        self._limits = limits
+        if self.questions is not None:
+            self.questions.limits = limits
+        if self.acking is not None:
+            self.acking.limits = limits
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped` says so, then finish: what had arrived is taken, the state kept, the last
@@ -137,9 +153,12 @@ class Loop:
         if self._full:
             # Each in turn is asked first: a flood on one socket must not keep the other from being read.
             self._ingest = [*self._ingest[1:], *self._ingest[:1]]
-        if self._sockets.query in ready:
-            self._questions(self._sockets.query)  # type: ignore[arg-type]  # None is never polled
+        if self.questions is not None and self._sockets.query in ready:
+            self.questions.answer(self.clock.now)
         now = self.clock.now()
+        self.budget.turn(now)
+        if self._sockets.doors is not None:
+            self._sockets.doors.turn(now)
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
             if self.acking is not None:
@@ -152,14 +171,16 @@ class Loop:
             self._watch(self)
 
     def _finish(self) -> None:
+        self.draining = True
+        self._watch(self)
         until = self.clock.now() + LAST_SECONDS
         if self.holding.group is not None:
             self.holding.due = 0.0
             self._again()
         # What is not acknowledged is its producer's to send again: it is not waited for.
         for socket in (socket for socket in self._ingest if socket is not self._sockets.acked):
-            self._full = self.holding.group is None
-            while self._full and self.clock.now() < until:
+            # A moment of quiet: libzmq reads on from the system when its queue, which is short, has room.
+            while self.holding.group is None and self.clock.now() < until and socket.poll(QUIET_MS):
                 self._take([socket])
         if self.journal is not None and self.holding.group is not None:
             # Those that are not acknowledged will be sent again.
@@ -178,10 +199,11 @@ class Loop:
 
     def _take(self, sockets: list[zmq.Socket[bytes]]) -> None:
         """One group: drained, folded, journalled, published."""
-        group = Group()
-        until = self.clock.now() + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
+        group = Group(began=self.clock.now())
+        until = group.began + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
-            self._drain(socket, group, until)
+            lossy = socket is self._sockets.push or socket is self._sockets.feed
+            (self._shed if lossy and self.budget.over else self._drain)(socket, group, until)
         self._full = group.full
         if group.frames or group.letters:
             self._complete(group)
@@ -205,6 +227,7 @@ class Loop:
             self._step(Rejected(uncounted))
         done = acking.settled(group) if acking is not None else {}
         if self.journal is not None and not made:
+            before_commit = self.clock.now()
             try:
                 self._keep(self.journal, group, effects, done)
             except JournalUnavailable as error:
@@ -213,7 +236,9 @@ class Loop:
                 if acking is not None:
                     acking.open(False)
                 return
-        self.holding.reason = None
+            self.tally.commits += 1
+            self.tally.commit_seconds += self.clock.now() - before_commit
+        self.holding.done()
         for letter in group.letters:
             self.tally.reject(letter.code)
         self.tally.groups += 1
@@ -222,6 +247,7 @@ class Loop:
             acking.answer(group, done)
             acking.open(True)
         self._publisher.tell(effects)
+        self.tally.lag_seconds = self.clock.now() - group.began
 
     def _drain(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
         acked = socket is self._sockets.acked
@@ -235,10 +261,24 @@ class Loop:
 
     def _one(self, socket: zmq.Socket[bytes], group: Group) -> bool:
         """Reads one message, if there is one, of a socket that acknowledges nothing."""
-        message = from_feed(socket) if socket is self._sockets.feed else received(socket)
+        message: tuple[bytes, bool] | tuple[bytes, bool, Judge] | None
+        if socket is self._sockets.feed:
+            message = from_feed(socket)
+        elif self._sockets.doors is None:
+            message = received(socket)
+        else:
+            message = self._sockets.doors.received(socket, "push")
         if message is not None:
-            group.take(*message, self._limits)
+            group.take(*message[:2], self._limits, *message[2:])
         return message is not None
+
+    def _shed(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
+        """Read and drop what was pushed: there is no memory for it, and PUSH promises nothing."""
+        while self.clock.now() < until:
+            if received(socket) is None:
+                return
+            self.budget.dropped += 1
+        group.full = True
 
     def _folded(self, group: Group) -> list[Effect]:
         """The group's effects; frames that the fold refuses move to its dead letters."""
@@ -283,7 +323,7 @@ class Loop:
         journal.append(records)
         if self.settings.journal.record_outputs:
             journal.outputs(outputs_of(effects, first))
-        for letter in group.letters:
+        for letter in group.letters[:LETTERS]:
             journal.dead_letter(received, letter.source, letter.code, letter.reason, letter.raw)
         if done:
             journal.sources(done)
@@ -296,26 +336,3 @@ class Loop:
             journal.checkpoint(self.state.offset, pack_engine(self.state))
             self._checkpoint = self.state.offset
             self.tally.checkpoints += 1
-
-    def _questions(self, socket: zmq.Socket[bytes]) -> None:
-        for _ in range(QUESTIONS):
-            try:
-                *envelope, data = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self.tally.queries += 1
-            try:
-                socket.send_multipart([*envelope, self._answer(data)], zmq.NOBLOCK)
-            except zmq.ZMQError:
-                # Whoever asked is gone, or does not read: nothing to be done for them.
-                continue
-
-    def _answer(self, data: bytes) -> bytes:
-        try:
-            effects = self._step(Ask(decode_query(data, self._limits)))
-            message = next(effect.message for effect in effects if isinstance(effect, Reply))
-            return encode_reply(self.holding.told(message) if isinstance(message, Health) else message)
-        except ProtocolError as error:
-            return encode_reply(ErrorReply(error.code, error.reason))
-        except (ArithmeticError, ValueError) as error:
-            return encode_reply(ErrorReply("value", " ".join(str(error).split())[:200]))

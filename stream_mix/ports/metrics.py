@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -15,6 +17,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+STUCK_SECONDS = 10.0
+"""A disk or a model may hold the loop up for seconds; after so many it counts as stuck."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -27,6 +31,7 @@ class Report:
     """An engine in numbers at one moment; the loop makes one now and then, the HTTP thread reads the
     latest."""
 
+    made: float = 0.0
     ready: bool = False
     status: str = "starting"
     offset: int = 0
@@ -41,6 +46,24 @@ class Report:
     checkpoints: int = 0
     journal_offset: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
+    unsaid: int = 0
+    dropped: int = 0
+    answers_unread: int = 0
+    commits: int = 0
+    commit_seconds: float = 0.0
+    lag_seconds: float = 0.0
+    memory_level: float = 0.0
+    memory_budget: int = 0
+    clients: int = 0
+    handshakes: int = 0
+    strangers: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    acks: int = 0
+    nacks: Mapping[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    sources: int = 0
+    credit_frames: int = 0
+    credit_bytes: int = 0
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,6 +78,25 @@ _COUNTERS = {
     "published": "Messages published in this run.",
     "queries": "Questions answered in this run.",
     "checkpoints": "Checkpoints written in this run.",
+    "unsaid": "Messages not published, as the numbers of their model could not be written.",
+    "dropped": "Pushed frames dropped unread, as the memory budget was used up.",
+    "answers_unread": "Answers dropped, as whoever asked was gone or did not read.",
+    "commits": "Commits to the journal in this run.",
+    "commit_seconds": "Seconds spent on putting groups of frames into the journal in this run.",
+    "acks": "Acknowledgements sent in this run.",
+    "repeated": "Frames that came again where they are acknowledged; they were dropped.",
+    "handshakes": "Clients whose key was let in, once for each connection in this run.",
+}
+_GAUGES = {
+    "offset": "Rows of the stream so far.",
+    "journal_offset": "Rows that are durable in the journal.",
+    "lag_seconds": "Seconds from the first look at the latest group of frames to what was said of it.",
+    "memory_level": "Share of the memory budget in use, beyond what the process began with.",
+    "memory_budget": "Bytes that limits.memory_bytes allows the process.",
+    "clients": "Clients whose keys are let in.",
+    "sources": "Sources whose frames are acknowledged, ever.",
+    "credit_frames": "Frames that a source may have unacknowledged; 0 while the journal takes nothing.",
+    "credit_bytes": "Bytes that a source may have unacknowledged; 0 while the journal takes nothing.",
 }
 _MODEL = {
     "generation": "Batches learned.",
@@ -96,10 +138,26 @@ class EngineCollector(Collector):
         for reason, count in sorted(report.rejected.items()):
             rejected.add_metric([reason], count)
         yield rejected
-        yield GaugeMetricFamily("stream_mix_offset", "Rows of the stream so far.", value=report.offset)
-        yield GaugeMetricFamily(
-            "stream_mix_journal_offset", "Rows that are durable in the journal.", value=report.journal_offset
+        strangers = CounterMetricFamily(
+            "stream_mix_strangers", "Handshakes refused in this run.", labels=["endpoint", "reason"]
         )
+        for (endpoint, why), count in sorted(report.strangers.items()):
+            strangers.add_metric([endpoint, why], count)
+        yield strangers
+        ignored = CounterMetricFamily(
+            "stream_mix_ignored", "Messages of clients whose key is let in no more.", labels=["endpoint"]
+        )
+        for endpoint, count in sorted(report.ignored.items()):
+            ignored.add_metric([endpoint], count)
+        yield ignored
+        nacks = CounterMetricFamily(
+            "stream_mix_nacks", "Times a frame was not acknowledged, in this run.", labels=["reason"]
+        )
+        for reason, count in sorted(report.nacks.items()):
+            nacks.add_metric([reason], count)
+        yield nacks
+        for name, text in _GAUGES.items():
+            yield GaugeMetricFamily(f"stream_mix_{name}", text, value=getattr(report, name))
         yield GaugeMetricFamily("stream_mix_memory_bytes", "Resident memory of the process.", value=memory())
         for name, text in _MODEL.items():
             family = GaugeMetricFamily(f"stream_mix_model_{name}", text, labels=["model"])
@@ -137,12 +195,14 @@ class MetricsServer:
     >>> server.close()
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, now: Callable[[], float] = time.monotonic) -> None:
+        """`now`: the clock that reports carry."""
         self._collector = EngineCollector()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(self._collector, registry))
+            server = _Server6 if ":" in host else ThreadingHTTPServer
+            self._server = server((host, port), _handler(self._collector, registry, now))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise MetricsError(f"metrics.bind: cannot bind {host}:{port}: {why}") from None
@@ -154,7 +214,7 @@ class MetricsServer:
     def url(self) -> str:
         """Where it listens."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
     def show(self, report: Report) -> None:
         """The report that is served from now on."""
@@ -167,7 +227,13 @@ class MetricsServer:
         self._thread.join()
 
 
-def _handler(collector: EngineCollector, registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _handler(
+    collector: EngineCollector, registry: CollectorRegistry, now: Callable[[], float]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5.0
 
@@ -176,11 +242,11 @@ def _handler(collector: EngineCollector, registry: CollectorRegistry) -> type[Ba
             if self.path == "/metrics":
                 self._say(200, CONTENT_TYPE, generate_latest(registry))
             elif self.path == "/health":
-                self._say(200, "application/json", _health(report))
+                stuck = _stuck(report, now())
+                self._say(503 if stuck else 200, "application/json", _health(report, stuck))
             elif self.path == "/ready":
-                self._say(
-                    200 if report.ready else 503, "text/plain", b"ready\n" if report.ready else b"not yet\n"
-                )
+                ready = report.ready and not _stuck(report, now())
+                self._say(200 if ready else 503, "text/plain", b"ready\n" if ready else b"not ready\n")
             else:
                 self._say(404, "text/plain", b"expected /metrics, /health or /ready\n")
 
@@ -197,12 +263,19 @@ def _handler(collector: EngineCollector, registry: CollectorRegistry) -> type[Ba
     return Handler
 
 
-def _health(report: Report) -> bytes:
+def _stuck(report: Report, now: float) -> bool:
+    """Whether the loop, which reports now and then, has not done so for long."""
+    return report.status != "starting" and now > report.made + STUCK_SECONDS
+
+
+def _health(report: Report, stuck: bool = False) -> bytes:
     body = {
-        "status": report.status,
+        "status": "stuck" if stuck else report.status,
         "offset": report.offset,
         "journal_offset": report.journal_offset,
         "memory_bytes": memory(),
+        "memory_level": round(report.memory_level, 3),
+        "dropped": report.dropped,
         "rejected": dict(report.rejected),
         "models": {name: dict(numbers) for name, numbers in report.models.items()},
         "engine": dict(report.engine),

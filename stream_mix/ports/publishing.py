@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 import zmq
 from zmq.backend import Socket as Plain
@@ -51,7 +50,8 @@ class Subscriptions:
 
 class Publisher:
     """The publish socket, or none; what is said of `models` is put into bytes only where somebody listens to
-    it. `newcomers` are the models whose snapshots somebody began to listen to; the loop empties it."""
+    it. `newcomers` are the models whose snapshots somebody began to listen to; the loop empties it. `unsaid`
+    counts messages that could not be put into bytes."""
 
     def __init__(self, socket: zmq.Socket[bytes] | None, models: Iterable[str]) -> None:
         self.models = tuple(models)
@@ -59,6 +59,7 @@ class Publisher:
         self.listeners = Subscriptions(topic.encode() for topic in ("heartbeat", *about))
         self.newcomers: frozenset[str] = frozenset()
         self.count = 0
+        self.unsaid = 0
         self._socket = socket
 
     def read(self) -> None:
@@ -80,8 +81,12 @@ class Publisher:
                         self._send(topic, body)
             elif isinstance(effect, Publish) and self.listeners.wants(effect.topic.encode()):
                 # Numbers of a model at the far end of what is allowed: no message, and no end of the engine.
-                with suppress(ArithmeticError, ValueError):
-                    self._send(*encode_published(effect.message))
+                try:
+                    parts = encode_published(effect.message)
+                except (ArithmeticError, ValueError):
+                    self.unsaid += 1
+                else:
+                    self._send(*parts)
 
     def _send(self, topic: bytes, body: bytes) -> None:
         # The socket's own method without pyzmq's conveniences: 1.2 us for both parts, send_multipart takes 5.

@@ -6,17 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..engine import Ask, Counters, Done, EngineState, Reply, new, step
 from ..mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED
 from ..protocol import Health, Query
+from .acking import Acking
 from .clock import Clock
 from .folding import Recovered, plan_of, recover
 from .journal import Connect, Journal, JournalError, JournalReader, Retention, connect
+from .log import Log
 from .loop import Loop
 from .metrics import MetricsServer, Report
-from .sockets import Sockets, open_sockets
+from .rereading import changed, merged
+from .sockets import Sockets, limit_messages, open_sockets
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -28,10 +31,16 @@ class Service:
     """A running engine; `run` serves until told to stop. Use it in a `with` block."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, *, connect: Connect = connect
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        log: Log | None = None,
+        *,
+        connect: Connect = connect,
     ) -> None:
         """Open everything. Raises ValueError, one line, for an address in use, a bad journal and the like."""
         self.settings = settings
+        self.log = log or Log(settings.engine.log, settings.engine.log_level)
         self._connect = connect
         self._clock = clock or Clock()
         self._stack = ExitStack()
@@ -49,7 +58,7 @@ class Service:
         self.metrics: MetricsServer | None = None
         self.recovered = Recovered(new(plan), None, 0)
         if settings.metrics.bind:
-            self.metrics = MetricsServer(*_host_port(settings.metrics.bind))
+            self.metrics = MetricsServer(*_host_port(settings.metrics.bind), self._clock.now)
             self._stack.callback(self.metrics.close)
         # Sockets before the journal is read: of two engines started by mistake the second says so at once.
         self.sockets: Sockets = open_sockets(settings)
@@ -68,6 +77,11 @@ class Service:
             settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint,
             _done(self.journal, self._connect),
         )  # fmt: skip
+        self.loop.budget.tell = self.loop.holding.tell = self.log.warn
+        if self.sockets.doors is not None:
+            for line in self.sockets.doors.early:
+                self.log.warn(line)
+            self.sockets.doors.tell = self.log.warn
 
     @property
     def state(self) -> EngineState:
@@ -77,6 +91,23 @@ class Service:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped()`, then finish cleanly. Raises JournalError where the disk fails."""
         self.loop.run(stopped)
+
+    def reread(self, after: Settings) -> list[str]:
+        """Take what can be taken of changed settings, from the thread that runs; returns lines that say what
+        that was, and what waits for a restart."""
+        taken, waiting = changed(self.settings, after)
+        self.settings = settings = merged(self.settings, after, taken)
+        sockets, doors = self.sockets, self.sockets.doors
+        self.log.form, self.log.level = settings.engine.log, settings.engine.log_level
+        self.loop.limit(settings.limits.limits())
+        self.loop.budget.total = settings.limits.memory_bytes
+        limit_messages(sockets, settings)
+        if doors is not None:
+            doors.move(settings.security.clients_folder)
+        lines = [f"configuration read again: took {', '.join(taken) if taken else 'nothing new'}"]
+        if waiting:
+            lines.append(f"configuration: {', '.join(waiting)} changed; that needs a restart")
+        return lines
 
     def close(self) -> None:
         """Close sockets, journal and metrics; a second call does nothing."""
@@ -105,6 +136,10 @@ class Service:
             f"models: {models}; kernels: {kernels}",
         ]
         lines += [f"note: {note}" for note in self.recovered.notes]
+        if self.sockets.doors is not None:
+            lines.append(f"keys: asked for by every socket; {self.sockets.doors.clients} clients are let in")
+        if not self.loop.budget.fits:
+            lines.append("note: limits.memory_bytes leaves no room for queues; rows may be dropped at once")
         return [*lines, self._journal_line()]
 
     def _journal_line(self) -> str:
@@ -121,21 +156,29 @@ class Service:
 
     def _report(self, loop: Loop) -> None:
         now = self._clock.now()
-        if self.metrics is None or now < self._reported + REPORT_SECONDS:
+        soon = now < self._reported + REPORT_SECONDS and not loop.draining
+        if self.metrics is None or soon:
             return
         self._reported = now
         found = loop.holding.told(_health(loop.state))
         counters = loop.state.counters
         counts = {item.name: getattr(counters, item.name) for item in fields(Counters)}
         del counts["frames_refused"]
-        tally = loop.tally
+        tally, asked, doors = loop.tally, loop.questions, self.sockets.doors
+        status = "overloaded" if loop.budget.over and loop.holding.reason is None else found.status
+        status = "draining" if loop.draining else status
         self.metrics.show(
             Report(
-                ready=True, status=found.status, offset=loop.state.offset, **counts,
-                groups=tally.groups, published=loop.published, queries=tally.queries,
+                made=now, ready=not loop.draining, status=status, offset=loop.state.offset, **counts,
+                groups=tally.groups, published=loop.published, queries=asked.count if asked else 0,
                 checkpoints=tally.checkpoints, rejected=dict(tally.rejected),
                 journal_offset=self.journal.committed if self.journal else 0,
-                models=found.models, engine=found.engine,
+                models=found.models, engine=found.engine, unsaid=loop.unsaid, dropped=loop.budget.dropped,
+                answers_unread=asked.unread if asked else 0, memory_level=loop.budget.level,
+                memory_budget=loop.budget.total, commits=tally.commits, commit_seconds=tally.commit_seconds,
+                lag_seconds=tally.lag_seconds, clients=doors.clients if doors else 0,
+                handshakes=doors.let_in if doors else 0, strangers=dict(doors.refused) if doors else {},
+                ignored=dict(doors.ignored) if doors else {}, **_acknowledged(loop.acking),
             )
         )  # fmt: skip
 
@@ -143,6 +186,16 @@ class Service:
 def _health(state: EngineState) -> Health:
     _, effects = step(state, Ask(Query("health")))
     return next(e.message for e in effects if isinstance(e, Reply) and isinstance(e.message, Health))
+
+
+def _acknowledged(acking: Acking | None) -> dict[str, Any]:
+    if acking is None:
+        return {}
+    tally, (frames, size) = acking.tally, acking.credit
+    return {
+        "acks": tally.acks, "nacks": dict(tally.nacks), "repeated": tally.duplicates,
+        "sources": len(acking.done), "credit_frames": frames, "credit_bytes": size,
+    }  # fmt: skip
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import zmq
+
+from .budget import marked
+from .doors import Doors
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -22,7 +26,11 @@ RECEIPTS = 256
 """Acks and nacks held for a producer that does not read them; the next ack says all"""
 LAST_WORDS_MS = 500
 """How long a clean stop waits for subscribers to take what was published last."""
+QUESTIONS_AHEAD = 64
+"""Questions that one peer may have waiting, and answers that it has not read."""
 OLDEST = (4, 3, 5)
+DOORS = {"ingest.push": "push", "ingest.acked": "acked", "publish.bind": "publish", "query.bind": "query"}
+"""What a key says that it is good for, by the key of the configuration that binds it."""
 
 
 May: TypeAlias = Callable[[str], None]
@@ -44,6 +52,9 @@ class Sockets:
     publish: zmq.Socket[bytes] | None = None
     query: zmq.Socket[bytes] | None = None
     endpoints: dict[str, str] = field(default_factory=dict)
+    doors: Doors | None = None
+    queues: list[tuple[zmq.Socket[bytes], int, int]] = field(default_factory=list)
+    """What a memory budget may shorten: socket, option, and the mark that the configuration sets."""
 
     @property
     def ingest(self) -> list[zmq.Socket[bytes]]:
@@ -58,6 +69,8 @@ class Sockets:
         for socket in (self.publish, self.acked):
             if socket is not None:
                 socket.close(linger=LAST_WORDS_MS)
+        if self.doors is not None:
+            self.doors.close()
         self.context.term()
 
 
@@ -66,9 +79,14 @@ def open_sockets(settings: Settings) -> Sockets:
     if zmq.zmq_version_info() < OLDEST:
         found = zmq.zmq_version()
         raise SocketError(f"libzmq {found}: too old, expected {'.'.join(map(str, OLDEST))} or newer")
-    sockets = Sockets(zmq.Context())
+    # Encrypting what is said need not wait for decrypting what is heard, where there are cores for both.
+    threads = 2 if settings.security.server_key and (os.cpu_count() or 1) > 2 else 1
+    sockets = Sockets(zmq.Context(threads))
     try:
+        if settings.security.server_key:
+            sockets.doors = Doors(sockets.context, settings.security)
         _open(sockets, settings)
+        _check_guarded(sockets)
     except BaseException:
         sockets.close()
         raise
@@ -76,37 +94,39 @@ def open_sockets(settings: Settings) -> Sockets:
 
 
 def _open(sockets: Sockets, settings: Settings) -> None:
-    longest = SLACK * settings.limits.frame_bytes
+    longest, first = SLACK * settings.limits.frame_bytes, marked(settings.limits.memory_bytes)
     ingest = settings.ingest
     if ingest.push:
         sockets.push = _socket(sockets, zmq.PULL, longest)
-        sockets.push.set(zmq.RCVHWM, ingest.high_water_mark)
-        sockets.endpoints["push"] = _bind(sockets.push, ingest.push, "ingest.push")
+        _queue(sockets, sockets.push, zmq.RCVHWM, min(ingest.high_water_mark, first))
+        sockets.endpoints["push"] = _bind(sockets, sockets.push, ingest.push, "ingest.push")
     if ingest.acked:
         sockets.acked = _socket(sockets, zmq.ROUTER, longest)
         sockets.acked.set(zmq.ROUTER_MANDATORY, 1)
         # What a producer may have unacknowledged is bounded by credit; ZeroMQ holds a part of it for us.
-        sockets.acked.set(zmq.RCVHWM, min(ACKED_QUEUE, ingest.credit_frames))
-        sockets.acked.set(zmq.SNDHWM, RECEIPTS)
-        sockets.endpoints["acked"] = _bind(sockets.acked, ingest.acked, "ingest.acked")
+        _queue(sockets, sockets.acked, zmq.RCVHWM, min(ACKED_QUEUE, ingest.credit_frames, first))
+        _queue(sockets, sockets.acked, zmq.SNDHWM, RECEIPTS)
+        sockets.endpoints["acked"] = _bind(sockets, sockets.acked, ingest.acked, "ingest.acked")
     if ingest.subscribe:
         sockets.feed = _socket(sockets, zmq.SUB, longest)
-        sockets.feed.set(zmq.RCVHWM, ingest.high_water_mark)
+        _queue(sockets, sockets.feed, zmq.RCVHWM, min(ingest.high_water_mark, first))
         for topic in ingest.topics:
             sockets.feed.set(zmq.SUBSCRIBE, topic.encode())
         for endpoint in ingest.subscribe:
             _connect(sockets.feed, endpoint, "ingest.subscribe")
     if settings.publish.bind:
         sockets.publish = _socket(sockets, zmq.XPUB, SUBSCRIPTION_BYTES)
-        sockets.publish.set(zmq.SNDHWM, settings.publish.high_water_mark)
+        _queue(sockets, sockets.publish, zmq.SNDHWM, settings.publish.high_water_mark)
         sockets.publish.set(zmq.XPUB_NODROP, 0)
         # Every subscription is told, not only the first of its kind: who comes late is shown the models.
         sockets.publish.set(zmq.XPUB_VERBOSE, 1)
-        sockets.endpoints["publish"] = _bind(sockets.publish, settings.publish.bind, "publish.bind")
+        sockets.endpoints["publish"] = _bind(sockets, sockets.publish, settings.publish.bind, "publish.bind")
     if settings.query.bind:
         sockets.query = _socket(sockets, zmq.ROUTER, longest)
         sockets.query.set(zmq.ROUTER_MANDATORY, 1)
-        sockets.endpoints["query"] = _bind(sockets.query, settings.query.bind, "query.bind")
+        for option in (zmq.RCVHWM, zmq.SNDHWM):
+            _queue(sockets, sockets.query, option, min(QUESTIONS_AHEAD, first))
+        sockets.endpoints["query"] = _bind(sockets, sockets.query, settings.query.bind, "query.bind")
 
 
 def _socket(sockets: Sockets, kind: int, longest: int) -> zmq.Socket[bytes]:
@@ -124,17 +144,48 @@ def _socket(sockets: Sockets, kind: int, longest: int) -> zmq.Socket[bytes]:
     return socket
 
 
-def _bind(socket: zmq.Socket[bytes], endpoint: str, key: str) -> str:
-    """Bind and return the endpoint in full, with the port that the system chose where it was asked to."""
+def limit_messages(sockets: Sockets, settings: Settings) -> None:
+    """Let those who connect from now on send messages as long as the settings say; others keep theirs."""
+    for socket in (sockets.push, sockets.acked, sockets.feed, sockets.query):
+        if socket is not None:
+            socket.set(zmq.MAXMSGSIZE, SLACK * settings.limits.frame_bytes)
+
+
+def _queue(sockets: Sockets, socket: zmq.Socket[bytes], option: int, mark: int) -> None:
+    socket.set(option, mark)
+    sockets.queues.append((socket, option, mark))
+
+
+def _bind(sockets: Sockets, socket: zmq.Socket[bytes], endpoint: str, key: str) -> str:
+    """Bind, behind the engine's doors where it has some, and return the endpoint in full, with the port that
+    the system chose where it was asked to."""
+    if sockets.doors is not None:
+        sockets.doors.guard(socket, DOORS[key])
+    if "[" in endpoint:
+        # Only where it is asked for: with it tcp://* would be every address of version 6 too.
+        socket.set(zmq.IPV6, 1)
     try:
         socket.bind(endpoint.removesuffix(":0") + ":*" if endpoint.endswith(":0") else endpoint)
     except zmq.ZMQError as error:
         raise SocketError(f"{key}: cannot bind {endpoint}: {_why(error)}") from None
     last = socket.get(zmq.LAST_ENDPOINT)
-    return last.rstrip(b"\0").decode() if isinstance(last, bytes) else endpoint
+    where = last.rstrip(b"\0").decode() if isinstance(last, bytes) else endpoint
+    if sockets.doors is not None and socket.type == zmq.XPUB:
+        sockets.doors.bound(socket, where)
+    return where
+
+
+def _check_guarded(sockets: Sockets) -> None:
+    """SocketError where a socket is bound and asks nobody for a key, though the engine has keys."""
+    for name in sockets.endpoints if sockets.doors is not None else ():
+        socket = getattr(sockets, name)
+        if not socket.get(zmq.CURVE_SERVER) or not socket.get(zmq.ZAP_DOMAIN).rstrip(b"\0"):
+            raise SocketError(f"{name}: asks nobody for a key, expected CURVE on every bound socket")
 
 
 def _connect(socket: zmq.Socket[bytes], endpoint: str, key: str) -> None:
+    if "[" in endpoint:
+        socket.set(zmq.IPV6, 1)
     try:
         socket.connect(endpoint)
     except zmq.ZMQError as error:

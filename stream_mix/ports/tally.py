@@ -1,4 +1,4 @@
-"""What the loop counts beside the engine's own counters."""
+"""What the loop counts, for the metrics."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Tally:
-    """Sums since the start."""
+    """What the loop counts beside the engine's own counters; the lag is that of the latest group, from the
+    first look at its frames to what was said of them."""
 
     rejected: dict[str, int] = field(default_factory=dict)
     groups: int = 0
-    queries: int = 0
     checkpoints: int = 0
+    commits: int = 0
+    commit_seconds: float = 0.0
+    lag_seconds: float = 0.0
 
     def reject(self, code: str) -> None:
         """One more frame refused for this reason."""

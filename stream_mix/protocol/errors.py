@@ -19,9 +19,10 @@ Code = Literal[
     "limit",  # more than the limits allow
     "crc",  # the checksum does not match
     "value",  # the right type, but not an allowed value
+    "forbidden",  # its sender's key may not speak for this source
     "gap",  # a seq that leaves out frames of its source: only where frames are acknowledged
     "credit",  # more frames or bytes than a producer may have unacknowledged
-    "source",  # a source that this producer may not speak for
+    "source",  # a source that this producer may not speak for now: another does, or there are too many
 ]
 
 CODES: tuple[Code, ...] = get_args(Code)

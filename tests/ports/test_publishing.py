@@ -67,7 +67,7 @@ def test_what_nobody_listens_to_is_not_made() -> None:
     publisher.tell([Publish("snapshot/m", endless), Publish("heartbeat", beat)])
     assert ears.poll(5000)
     assert decode_published(ears.recv_multipart()) == Heartbeat(1, 0, None)
-    assert (made, publisher.count, publisher.newcomers) == ([0], 1, {"m"})
+    assert (made, publisher.count, publisher.unsaid, publisher.newcomers) == ([0], 1, 1, {"m"})
     ears.close(linger=0)
     publish.close(linger=0)
     context.term()

@@ -76,3 +76,18 @@ def test_subscriptions_to_what_is_never_said_are_not_kept() -> None:
     ears.close(linger=0)
     publish.close(linger=0)
     context.term()
+
+
+def test_a_feed_may_be_reached_by_the_sixth_version_of_ip() -> None:
+    context = zmq.Context()
+    feed = context.socket(zmq.XPUB)
+    feed.set(zmq.IPV6, 1)
+    feed.bind("tcp://[::1]:*")
+    where = feed.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+    sockets = open_sockets(settings(ingest={"push": "", "subscribe": [where]}))
+    try:
+        assert feed.poll(5000)
+    finally:
+        sockets.close()
+        feed.close(linger=0)
+        context.term()
