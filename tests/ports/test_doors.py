@@ -27,8 +27,9 @@ def locked(folder: Path, **sections: Any) -> Settings:
 
 
 def test_every_bound_socket_asks_for_a_key_by_its_own_name(tmp_path: Path) -> None:
-    sockets = open_sockets(locked(tmp_path))
+    sockets = open_sockets(locked(tmp_path, ingest={"acked": LOCAL}))
     try:
+        assert "acked" in sockets.endpoints
         for name in sockets.endpoints:
             socket = getattr(sockets, name)
             assert socket.get(zmq.CURVE_SERVER) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_mix.engine import state_hash
+from stream_mix.engine import Done, Refusal, state_hash
 from stream_mix.ports.folding import plan_of, recover
 from stream_mix.ports.journal import Journal, JournalError, JournalFrame, JournalReader, Output, repair
 from tests.ports.test_journal_segments import engine_journal
@@ -114,6 +114,28 @@ def test_damage_before_a_checkpoint_costs_history_and_no_state(sound: Path, tmp_
     # It is written on like any other.
     with Journal.open(tmp_path / "new") as journal:
         journal.append([frame(COUNT)])
+
+
+def test_how_far_acknowledged_sources_are_outlives_a_repair(sound: Path, tmp_path: Path) -> None:
+    path = damaged(sound, tmp_path)
+    wanted = {"oven": Done(7, (Refusal(5, "crc", "does not match"),)), "press": Done(300)}
+    with Journal.open(path) as journal:
+        journal.sources({**wanted, "lost": Done(3)})
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE frame SET raw=x'00' WHERE id=70")
+        db.execute("UPDATE source SET seq=4 WHERE name='lost'")
+    db.close()
+    with JournalReader.open(path) as reader:
+        report = reader.scrub()
+        with pytest.raises(JournalError, match="how far source 'lost' is does not match"):
+            reader.sources()
+    assert [found.frame for found in report.damage] == [70, None]
+    assert "how far source 'lost' is" in report.damage[1].reason
+    done = repair(path, tmp_path / "new")
+    assert report.damage == done.damage
+    with JournalReader.open(tmp_path / "new") as reader:
+        assert reader.sources() == wanted
+        assert reader.scrub().ok
 
 
 def test_damage_after_the_last_checkpoint_costs_what_follows(sound: Path, tmp_path: Path) -> None:

@@ -156,8 +156,14 @@ def test_a_stop_is_told_before_it_drains(tmp_path: Path) -> None:
             take(sockets)  # type: ignore[arg-type]  # sockets, as they came
 
         service.loop._take = watched  # type: ignore[method-assign]  # to look while it drains
-        service.run(lambda: True)
+        push = service.sockets.push
+        assert push is not None
+        with Producer(service.sockets.endpoints["push"]) as producer:
+            producer.send(rows(10))
+            until(lambda: bool(push.poll(0)))
+            service.run(lambda: True)
         assert seen == [503]
+        assert service.state.offset == 10
 
 
 def test_files_are_as_many_as_the_system_allows(tmp_path: Path) -> None:
