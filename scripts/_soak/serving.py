@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_mix.config import Settings
+from stream_mix.ports.log import Log
 from stream_mix.ports.service import Service
 
 PATIENCE = 30.0
@@ -23,7 +24,8 @@ PATIENCE = 30.0
 def serving(config: Settings, **how: Any) -> Iterator[Service]:
     """An engine in a thread; what it raised is raised here."""
     stop, failed = threading.Event(), []
-    with Service(config, **how) as service:
+    # What a trial says on standard output is its figures.
+    with Service(config, log=Log(level="error"), **how) as service:
 
         def work() -> None:
             try:

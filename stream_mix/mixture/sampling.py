@@ -28,6 +28,9 @@ _MOST_NUMBERS = 1 << 21
 _IDLE = 16.0
 """One row of so many is taken where memory is shorter than the sample: there are no reviews then."""
 
+_NEVER = 1e18
+"""Rows that no stream reaches: with weights at the ends of what is allowed a memory may amount to more."""
+
 _SALT = 1
 
 
@@ -129,7 +132,7 @@ def _stretch(rows: Rows, most: int, learned: int, span: float, seed: int) -> tup
         far = span * np.expm1(steps) if learned < 1.5 * span else span * steps
     count = np.arange(STRETCH)
     # Each a row of its own: at the earliest the one behind the one before.
-    numbers = np.maximum.accumulate(far.astype(np.int64) - count) + count
+    numbers = np.maximum.accumulate(np.minimum(far, _NEVER).astype(np.int64) - count) + count
     return learned + numbers, rng.integers(most, size=STRETCH)
 
 

@@ -11,37 +11,24 @@ answered, those of acknowledged producers among them: that nothing of theirs is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import zmq
 
-from ..engine import (
-    Done,
-    Effect,
-    EngineState,
-    Event,
-    Frames,
-    Greet,
-    Refuse,
-    Rejected,
-    Stop,
-    Tick,
-    step,
-)
+from ..engine import Done, Effect, EngineState, Event, Frames, Greet, Refuse, Rejected, Stop, Tick, step
 from ..protocol import Frame, Limits
 from .acking import Acking
 from .budget import Budget
 from .clock import Clock
-from .doors import Judge
 from .folding import outputs_of, pack_engine
 from .group import Group
 from .holding import Holding
+from .intake import Intake
 from .journal import Journal, JournalFrame, JournalUnavailable
 from .publishing import Publisher
 from .questions import Questions
-from .sockets import Sockets, from_feed, from_peer, received
+from .sockets import Sockets, from_peer
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -82,16 +69,13 @@ class Loop:
         self.settings, self.state, self.journal, self.clock = settings, state, journal, clock
         self.tally = Tally()
         self._sockets = sockets
-        self._limits = settings.limits.limits()
         self._watch = watch
-        doors = sockets.doors
+        limits, doors = settings.limits.limits(), sockets.doors
         self.acking: Acking | None = None
         if sockets.acked is not None:
             durability = settings.journal.durability if journal else "off"
             receive = from_peer if doors is None else doors.from_peer
-            self.acking = Acking(
-                sockets.acked, settings.ingest, self._limits, durability, done or {}, receive
-            )
+            self.acking = Acking(sockets.acked, settings.ingest, limits, durability, done or {}, receive)
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self.holding: Holding[Group] = Holding()
@@ -99,11 +83,12 @@ class Loop:
         self._full = self.draining = False
         self._ingest = sockets.ingest
         bounds = settings.journal
-        self._most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
+        most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
         self.budget = Budget(settings.limits.memory_bytes, sockets.queues)
+        self._intake = Intake(sockets, self.acking, self.budget, limits, most, clock.now)
         self.questions: Questions | None = None
         if sockets.query is not None:
-            self.questions = Questions(sockets.query, self._limits, self._step, doors, self.holding.told)
+            self.questions = Questions(sockets.query, limits, self._step, doors, self.holding.told)
         self._poller, self._answering = zmq.Poller(), zmq.Poller()
         for socket in (*sockets.ingest, sockets.publish, sockets.query, doors.socket if doors else None):
             if socket is not None:
@@ -123,7 +108,7 @@ class Loop:
 
     def limit(self, limits: Limits) -> None:
         """Judge frames and questions by other limits from now on."""
-        self._limits = limits
+        self._intake.limits = limits
         if self.questions is not None:
             self.questions.limits = limits
         if self.acking is not None:
@@ -202,8 +187,7 @@ class Loop:
         group = Group(began=self.clock.now())
         until = group.began + min(MOST_SECONDS, self.settings.journal.commit_seconds or MOST_SECONDS)
         for socket in sockets:
-            lossy = socket is self._sockets.push or socket is self._sockets.feed
-            (self._shed if lossy and self.budget.over else self._drain)(socket, group, until)
+            self._intake.fill(socket, group, until)
         self._full = group.full
         if group.frames or group.letters:
             self._complete(group)
@@ -248,37 +232,6 @@ class Loop:
             acking.open(True)
         self._publisher.tell(effects)
         self.tally.lag_seconds = self.clock.now() - group.began
-
-    def _drain(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
-        acked = socket is self._sockets.acked
-        take = self.acking.take if self.acking and acked else partial(self._one, socket)
-        frames, size = self._most
-        now = self.clock.now
-        while group.looked < frames and group.size < size and now() < until:
-            if not take(group):
-                return
-        group.full = True
-
-    def _one(self, socket: zmq.Socket[bytes], group: Group) -> bool:
-        """Reads one message, if there is one, of a socket that acknowledges nothing."""
-        message: tuple[bytes, bool] | tuple[bytes, bool, Judge] | None
-        if socket is self._sockets.feed:
-            message = from_feed(socket)
-        elif self._sockets.doors is None:
-            message = received(socket)
-        else:
-            message = self._sockets.doors.received(socket, "push")
-        if message is not None:
-            group.take(*message[:2], self._limits, *message[2:])
-        return message is not None
-
-    def _shed(self, socket: zmq.Socket[bytes], group: Group, until: float) -> None:
-        """Read and drop what was pushed: there is no memory for it, and PUSH promises nothing."""
-        while self.clock.now() < until:
-            if received(socket) is None:
-                return
-            self.budget.dropped += 1
-        group.full = True
 
     def _folded(self, group: Group) -> list[Effect]:
         """The group's effects; frames that the fold refuses move to its dead letters."""

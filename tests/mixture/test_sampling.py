@@ -78,6 +78,15 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
     assert len(sample.due) == STRETCH
 
 
+@pytest.mark.parametrize("span", [1e19, 1e300, np.inf])
+def test_a_memory_beyond_all_numbers_waits_for_ever(span: float) -> None:
+    sample = begun(numbered(80), 50, 80, 3, 1, span)
+    assert (sample.due > 1e16).all()
+    assert (np.diff(sample.due) >= 0).all()
+    assert sample.due[0] > 80
+    assert not sample.wants(80, 1 << 40)
+
+
 def test_two_samples_mix_by_what_each_stands_for() -> None:
     ours, theirs = numbered(1000), numbered(1000, 5000)
     rows = mixed(ours, theirs, 300.0, 900.0, seed=0)
