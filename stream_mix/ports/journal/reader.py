@@ -138,9 +138,7 @@ class JournalReader:
         """
         return self._first_sound(self._checkpoint_ids(before), on_damage)
 
-    def first_checkpoint(
-        self, on_damage: Callable[[JournalError], None] | None = None
-    ) -> Checkpoint | None:
+    def first_checkpoint(self, on_damage: Callable[[JournalError], None] | None = None) -> Checkpoint | None:
         """The oldest kept checkpoint, or None; damage is told as by `last_checkpoint`, and the next taken."""
         return self._first_sound(self._checkpoint_ids(None)[::-1], on_damage)
 
@@ -179,10 +177,8 @@ class JournalReader:
     @property
     def meta(self) -> dict[str, str]:
         """The journal's description: what its maker wrote down."""
-        return dict(
-            to_meta(row, self.path)
-            for row in every(self.connection, self.path, "SELECT key, value, crc FROM meta ORDER BY key")
-        )
+        rows = every(self.connection, self.path, "SELECT key, value, crc FROM meta ORDER BY key")
+        return dict(to_meta(row, self.path) for row in rows)
 
     def info(self) -> JournalInfo:
         """The journal in numbers, without reading its frames."""
@@ -248,9 +244,8 @@ class JournalReader:
     def _check_kept(self, frame: int | None = None, output: int | None = None) -> None:
         """JournalError where a record is missing because a writer dropped its segment meanwhile."""
         end = self.end()
-        if (frame is not None and frame < end.first_frame) or (
-            output is not None and output < end.first_output
-        ):
+        gone = frame is not None and frame < end.first_frame
+        if gone or (output is not None and output < end.first_output):
             raise JournalError(self.path, f"{dropped(end)} while they were read; begin again there")
 
     def _find(self, offset: int, end: End) -> int:
@@ -264,9 +259,8 @@ class JournalReader:
                 high = middle - 1
         first, n = self._place(low)
         if not first <= offset < first + n:
-            raise JournalError(
-                self.path, f"damaged: frame {low} holds rows {first} to {first + n - 1}", offset
-            )
+            why = f"damaged: frame {low} holds rows {first} to {first + n - 1}"
+            raise JournalError(self.path, why, offset)
         return low
 
     def _place(self, id: int) -> tuple[int, int]:

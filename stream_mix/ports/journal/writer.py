@@ -88,8 +88,7 @@ class Journal:
         self._failed: str | None = None
         self._frames: list[tuple[Any, ...]] = []
         self._bytes = 0
-        self._begun = self._folded = False
-        self._pruned = False
+        self._begun = self._folded = self._pruned = False
         self.next_id, self.next_offset, self._next_output, self._next_letter = end[:4]
 
     @classmethod
@@ -141,11 +140,9 @@ class Journal:
         self._check()
         for frame in frames:
             if frame[0] != self.next_id or frame[1] != self.next_offset or frame[2] < 1:
-                raise JournalError(
-                    self.path,
-                    f"frame {frame[0]} with {frame[2]} rows at offset {frame[1]}, "
-                    f"expected frame {self.next_id} with at least one row at offset {self.next_offset}",
-                )
+                found = f"frame {frame[0]} with {frame[2]} rows at offset {frame[1]}"
+                wanted = f"frame {self.next_id} with at least one row at offset {self.next_offset}"
+                raise JournalError(self.path, f"{found}, expected {wanted}")
             try:
                 self._frames.append(frame_row(frame))
             except (TypeError, ValueError, struct.error) as error:
@@ -265,9 +262,7 @@ class Journal:
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise JournalUnavailable(
-                self.path, f"cannot be written any more ({self._failed}); open it again"
-            )
+            raise JournalUnavailable(self.path, f"cannot be written any more ({self._failed}); open it again")
 
     def _flush(self) -> None:
         if self._frames:
