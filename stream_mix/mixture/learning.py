@@ -13,6 +13,7 @@ import numpy as np
 
 from . import batches
 from .arrays import Array, Ints
+from .background import Background, left
 from .basis import Basis, least_scale
 from .em import centred, e_step, moments_with_holes, sums_of
 from .kernels import Told, has_missing
@@ -129,7 +130,7 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
         return *_after(run), run.said
     rows = rows[:size]
     # Learning may go by short lists of components; what is said of a row never does.
-    apart = model.next_start or applies(model.k, size)
+    apart = model.next_start or model.spec.robust or applies(model.k, size)
     if apart or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
@@ -200,7 +201,10 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         born = tuple(Change("born", component, (), offset) for component in model.components)
         return started(model, learned), Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
-    evidence, gained = _evidence(model, rows, z, e_step(model.parameters, z).log_density)
+    log_density = e_step(model.parameters, z).log_density
+    if model.spec.robust:
+        log_density = Background.of(model.moments).log_density(z, log_density)
+    evidence, gained = _evidence(model, rows, z, log_density)
     return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
 
 
@@ -225,7 +229,14 @@ def _step(
     basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
     weights = counted(model, rows, now)
+    taken = 0.0
+    if spec.robust:
+        found = e_step(model.parameters, z).log_density
+        background = Background.of(model.moments)
+        weights, taken = left(background, z, weights, found)
     batch, log_density, told = _batch(model, z, weights, tell)
+    if spec.robust:
+        batch, log_density = replace(batch, noise=taken), background.log_density(z, log_density)
     evidence, gained = _evidence(model, rows, z, log_density)
     model = replace(
         model,

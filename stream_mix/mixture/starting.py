@@ -9,8 +9,8 @@ from functools import reduce
 import numpy as np
 
 from .arrays import Array, Bools, Ints
+from .background import Background, moments_of
 from .basis import Basis, without_giants
-from .em import batch_moments
 from .families import Parameters
 from .memory import Store
 from .model import Model, counted
@@ -44,7 +44,9 @@ def started(model: Model, learned: int) -> Model:
     rng = np.random.default_rng([spec.random_state, learned])
     # The start is looked for among a few rows, where without a floor there may be no answer.
     prior = spec.prior if spec.prior.reg_covar else replace(spec.prior, reg_covar=Prior().reg_covar)
-    found = start(z, weights, model.k, spec.family_value, prior, basis, rng, hard=spec.hard)
+    found = start(
+        z, weights, model.k, spec.family_value, prior, basis, rng, hard=spec.hard, robust=spec.robust
+    )
     if model.store:
         found = _in_order(found, _matching(model, found, basis))
     due = spec.start_rows(model.d)
@@ -75,6 +77,7 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     store: Store = ()
     before = math.nan
     far: Bools = np.asarray((np.abs(z) > FAR).any(axis=1))
+    background = _background(model, rows, z, found, basis, known) if model.spec.robust else None
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
@@ -83,8 +86,15 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
         alone = [np.array([i]) for i in np.flatnonzero(far[piece])]
         groups = [np.flatnonzero(~far[piece]), *alone] if alone else [slice(None)]
         batch, *others = (
-            batch_moments(
-                found, z[piece][own], None if w is None else w[own], basis, lineage, known, model.spec.hard
+            moments_of(
+                found,
+                background,
+                z[piece][own],
+                None if w is None else w[own],
+                basis,
+                lineage,
+                known,
+                model.spec.hard,
             )[0]
             for own in groups
         )
@@ -92,6 +102,15 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
         store = model.spec.memory.fold(store, batch, before, now)
         before = now
     return store
+
+
+def _background(
+    model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis, known: Array
+) -> Background:
+    """The background beside the start, after one look at the rows z (n, d)."""
+    hard = model.spec.hard
+    suspected = Background.suspected(found)
+    return Background.of(moments_of(found, suspected, z, rows.w, basis, "", known, hard)[0])
 
 
 def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:

@@ -30,6 +30,7 @@ from ..mixture.batch import Fitted, fit
 from ..mixture.folders import answer
 from ..mixture.kernels import first_beyond
 from ..mixture.learning import learn_whole
+from ..mixture.model import NOISE
 from ..mixture.rows import LARGEST, checked
 from . import inputs
 
@@ -169,7 +170,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
     def predict(self, X: Any) -> Ints:
-        """Index (n,), from 0, of each row's likeliest component."""
+        """Index (n,), from 0, of each row's likeliest component; -1 for noise, where `robust`."""
         labels: Ints = self._said(X, "label")
         return labels
 
@@ -187,10 +188,14 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         model, x = self.model_, inputs.plain(self, X)
         if x is None or first_beyond(x, LARGEST) >= 0:
             x = checked(inputs.values(self, X, reset=False))
-        if (found := answer(model.spec, model.moments, x, name)) is not None:
+        robust = model.spec.robust
+        if not robust and (found := answer(model.spec, model.moments, x, name)) is not None:
             return found
         found = posterior(model, x)
-        return found.p.argmax(axis=1) if name == "label" else getattr(found, name)
+        if name != "label":
+            return getattr(found, name)
+        label = found.p.argmax(axis=1)
+        return np.where(found.label == NOISE, NOISE, label) if robust else label
 
     def _expect_fitted(self) -> None:
         """Raises NotFittedError, in scikit-learn's words, before any learning."""
