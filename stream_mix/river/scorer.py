@@ -8,9 +8,8 @@ from typing import Any
 
 from river import base
 
-from ..mixture import Model, posterior
+from ..mixture import Model, posterior, remoteness
 from ..mixture.arrays import Array
-from ..mixture.remoteness import remoteness
 from .checks import covariance_family, prior_of, whole
 from .frames import read_frame
 from .learner import Learner
@@ -100,7 +99,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         seed: int | None = None,
     ) -> None:
         if score not in _SCORES:
-            raise ValueError(f"score is {score!r}, expected {' or '.join(map(repr, _SCORES))}")
+            raise ValueError(f"score is {score!r}, expected one of {', '.join(map(repr, _SCORES))}")
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.score = score

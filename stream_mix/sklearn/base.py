@@ -23,6 +23,7 @@ from ..mixture import (
     learn,
     merge,
     posterior,
+    remoteness,
     to_state,
 )
 from ..mixture.arrays import Array, Ints
@@ -181,6 +182,12 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         """
         outlier: Array = self._said(X, "outlier")
         return outlier
+
+    def remoteness_samples(self, X: Any) -> Array:
+        """How far each row is (n,) from every component that counts, from 0 on; for ranking
+        (`stream_mix.mixture.remoteness`)."""
+        self._expect_fitted()
+        return remoteness(self.model_, checked(inputs.values(self, X, reset=False)))
 
     def _said(self, X: Any, name: str) -> Any:
         """What the model says of X: the answer of `posterior` by that name, labels as indices."""
