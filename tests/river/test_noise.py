@@ -34,7 +34,7 @@ def taught(model: Any, rows: list[dict[str, float]]) -> Any:
 
 def test_noise_has_the_label_minus_one() -> None:
     rows, noise = events()
-    model = GaussianMixture(2, robust=True, seed=1)
+    model = GaussianMixture(2, robust=True, batch_size=20, seed=1)
     assert model.predict_one(NEAR) == 0
     taught(model, rows)
     assert model.predict_one(NEAR) in model.weights
@@ -50,8 +50,8 @@ def test_noise_has_the_label_minus_one() -> None:
 
 def test_rows_one_by_one_or_many_a_pickle_between() -> None:
     rows, _ = events(700)
-    one = taught(GaussianMixture(2, robust=True, seed=1), rows)
-    many = GaussianMixture(2, robust=True, seed=1)
+    one = taught(GaussianMixture(2, robust=True, batch_size=20, seed=1), rows)
+    many = GaussianMixture(2, robust=True, batch_size=20, seed=1)
     many.learn_many(pd.DataFrame(rows[:600]))
     many = pickle.loads(pickle.dumps(many))
     many.learn_many(pd.DataFrame(rows[600:]))
@@ -62,7 +62,9 @@ def test_rows_one_by_one_or_many_a_pickle_between() -> None:
 @pytest.mark.parametrize("robust", [False, True])
 def test_remoteness_ranks_what_was_learned(robust: bool) -> None:
     rows, noise = events()
-    scorer = taught(GaussianMixtureScorer(6, score="remoteness", robust=robust, seed=1), rows)
+    size = 20 if robust else 1
+    scorer = GaussianMixtureScorer(6, score="remoteness", robust=robust, batch_size=size, seed=1)
+    taught(scorer, rows)
     scores = scorer.score_many(pd.DataFrame(rows)).to_numpy()
     x = pd.DataFrame(rows).to_numpy()
     np.testing.assert_allclose(scores, remoteness(scorer.model, x))
