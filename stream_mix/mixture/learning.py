@@ -13,14 +13,14 @@ import numpy as np
 
 from . import batches
 from .arrays import Array, Ints
-from .background import Background, left
+from .background import Background, moments_of
 from .basis import Basis, least_scale
-from .em import centred, e_step, moments_with_holes, sums_of
+from .em import centred, moments_with_holes, sums_of
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .lateness import on_time
 from .memory import total
-from .model import Model, Posterior, counted, data_log_density, posterior, said
+from .model import Model, Posterior, basis_log_density, counted, data_log_density, posterior, said
 from .moments import Moments
 from .rows import LARGEST, Rows
 from .starting import kept, started
@@ -34,7 +34,6 @@ _BASIS_BATCHES = 64
 _OUT_OF_REACH = 30.0
 """The basis is moved when the data's centre is further from its origin, or the data's spread further from its
 scale, than this."""
-
 
 _LIGHT = 0.1
 """Components with less than this share of the mean mass do not decide on the basis: they may be a giant or
@@ -105,9 +104,7 @@ def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, 
     """
     if len(model.pending):
         return model, 0, None
-    run = batches.run_of(
-        model, x, None, None, _until_basis(model), rest=True, label=label, largest=LARGEST
-    )
+    run = batches.run_of(model, x, None, None, _until_basis(model), rest=True, label=label, largest=LARGEST)
     if run is None:
         return model, 0, None
     after, changes = _in_reach(run.model)
@@ -201,10 +198,7 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         born = tuple(Change("born", component, (), offset) for component in model.components)
         return started(model, learned), Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
-    log_density = e_step(model.parameters, z).log_density
-    if model.spec.robust:
-        log_density = Background.of(model.moments).log_density(z, log_density)
-    evidence, gained = _evidence(model, rows, z, log_density)
+    evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
     return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
 
 
@@ -217,9 +211,7 @@ def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[t
     return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained
 
 
-def _step(
-    model: Model, rows: Rows, offset: int, *, tell: bool = False
-) -> tuple[Model, Learned, Told | None]:
+def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple[Model, Learned, Told | None]:
     """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13).
 
     With `tell`, and nothing missing, also what the model said of the rows before.
@@ -229,14 +221,7 @@ def _step(
     basis, store, spec = model.basis, model.store, model.spec
     z = basis.forward(rows.x)
     weights = counted(model, rows, now)
-    taken = 0.0
-    if spec.robust:
-        found = e_step(model.parameters, z).log_density
-        background = Background.of(model.moments)
-        weights, taken = left(background, z, weights, found)
     batch, log_density, told = _batch(model, z, weights, tell)
-    if spec.robust:
-        batch, log_density = replace(batch, noise=taken), background.log_density(z, log_density)
     evidence, gained = _evidence(model, rows, z, log_density)
     model = replace(
         model,
@@ -262,6 +247,9 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
     """The moments of a batch z (n, d) of the basis with weights w (n,), its log densities (n,), and with
     `tell`, where nothing is missing, what the E-step said."""
     basis, lineage, hard = model.basis, model.store[0].lineage, model.spec.hard
+    if model.spec.robust:
+        background = Background.of(model.moments)
+        return *moments_of(model.parameters, background, z, w, basis, lineage, model.known, hard), None
     blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
     sums = sums_of(model.parameters, z, w, hard, tell=tell)
     if sums is None:

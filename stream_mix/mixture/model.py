@@ -170,6 +170,12 @@ def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
     return complete
 
 
+def basis_log_density(model: Model, z: Array) -> Array:
+    """Log densities (n,) of rows z (n, d) in the basis, with the background where there is one."""
+    found = e_step(model.parameters, z).log_density
+    return Background.of(model.moments).log_density(z, found) if model.spec.robust else found
+
+
 def posterior(model: Model, x: ArrayLike) -> Posterior:
     """Responsibilities, labels, log densities and outlier scores of rows x (n, d), NaN where a value is
     missing.
