@@ -94,7 +94,7 @@ def test_rivers_checks_that_apply_as_they_are(check: Callable[..., None], model:
     check(model.clone(), dataset=rows_of(data, 40))
 
 
-@pytest.mark.parametrize("score", ["tail_probability", "log_density"])
+@pytest.mark.parametrize("score", ["tail_probability", "log_density", "remoteness"])
 def test_a_detector_ranks_anomalies_above_the_rest(score: str) -> None:
     model = GaussianMixtureScorer(n_components=2, score=score, seed=42)
     anomaly.check_roc_auc(model, rows_of("Shuttle", 400))
