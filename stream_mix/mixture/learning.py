@@ -87,8 +87,9 @@ def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, 
     run = batches.run_of(model, x, None, None, _until_look(model), rest=True, label=label, largest=LARGEST)
     if run is None:
         return model, 0, None
-    after, changes = _looked_after(run.model, model, x, None, None)
-    return after, run.rows, None if changes else run.labels
+    after, _ = _looked_after(run.model, model, x, None, None)
+    # Labels are those under the moments that the run left: a moved basis or a review made others.
+    return after, run.rows, run.labels if after.store is run.model.store else None
 
 
 def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:

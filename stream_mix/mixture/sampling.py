@@ -28,6 +28,9 @@ _MOST_NUMBERS = 1 << 21
 _IDLE = 16.0
 """One row of so many is taken where memory is shorter than the sample: there are no reviews then."""
 
+_PIECES = 8
+"""Fresh rows are joined when they are in as many pieces."""
+
 _SALT = 1
 
 
@@ -66,7 +69,8 @@ class Sample:
         low, high = bisect_left(self.due, first), bisect_left(self.due, first + len(rows))
         if low == high:
             return self
-        return replace(self, fresh=(*self.fresh, rows.take(self.due[low:high] - first)))
+        before = self.fresh if len(self.fresh) < _PIECES else (self.taken,)
+        return replace(self, fresh=(*before, rows.take(self.due[low:high] - first)))
 
     @property
     def taken(self) -> Rows:
@@ -130,7 +134,7 @@ def _stretch(rows: Rows, most: int, learned: int, span: float, seed: int) -> tup
     count = np.arange(STRETCH)
     # Each a row of its own: at the earliest the one behind the one before.
     numbers = np.maximum.accumulate(far.astype(np.int64) - count) + count
-    return learned + numbers, rng.integers(most, size=STRETCH)
+    return learned + numbers, rng.integers(most if in_use else len(rows), size=STRETCH)
 
 
 def begun(rows: Rows, most: int, learned: int, seed: int, named: int, span: float | None = None) -> Sample:
