@@ -181,8 +181,7 @@ def _looked_after(
     # Most calls take no row of many.
     if sample is None or not sample.wants(before.learned, model.learned):
         return model, changes
-    rows = Rows(x[:n], np.ones(n) if w is None else w[:n], np.full(n, np.nan) if t is None else t[:n])
-    model, more = sampled(model, rows)
+    model, more = sampled(model, x[:n], None if w is None else w[:n], None if t is None else t[:n])
     return model, changes + more
 
 

@@ -109,6 +109,12 @@ class Model:
         )
         return made
 
+    def sampling(self, sample: Sample) -> Model:
+        """The same model with another sample."""
+        made = object.__new__(Model)
+        made.__dict__.update(self.__dict__, sample=sample)
+        return made
+
     @property
     def k(self) -> int:
         """Number of components."""

@@ -22,6 +22,7 @@ from .basis import Basis, without_giants
 from .changes import Change, renamed
 from .em import batch_moments, e_step
 from .families import Parameters
+from .folders import answer
 from .model import Model, posterior
 from .moments import lineage_of
 from .moves import Reservoir
@@ -50,20 +51,22 @@ _CHEAP = 4e8
 have doubled."""
 
 
-def sampled(model: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
-    """The model, which has just learned the rows, with its sample taken from them, and reviewed where a
-    stretch of the sample is over and shows that it is due."""
-    sample, first = model.sample, model.learned - len(rows)
+def sampled(model: Model, x: Array, w: Array | None, t: Array | None) -> tuple[Model, tuple[Change, ...]]:
+    """The model, which has just learned rows x (n, d) with weights w (n,) and event times t (n,), with its
+    sample taken from them, and reviewed where a stretch of the sample is over and shows that it is due."""
+    sample, first = model.sample, model.learned - len(x)
     if sample is None or not sample.wants(first, model.learned):
         return model, ()
-    sample = sample.taking(rows, first)
+    sample = sample.taking(x, w, t, first)
+    if sample.last >= model.learned:
+        return model.sampling(sample), ()
     fresh: list[Rows] = []
+    most, seed = size(model.k, model.d), model.spec.random_state
     while sample.last < model.learned:
-        fresh.append(sample.taken)
-        most = size(model.spec.start_rows(model.d), model.d)
-        sample = sample.onward(most, _span(model, sample), model.spec.random_state).taking(rows, first)
-    model = replace(model, sample=sample)
-    due = len(fresh) and model.learned >= sample.rest and outlives(_span(model, sample), sample.rows)
+        fresh.append(sample.latest)
+        sample = sample.onward(most, _span(model, sample), seed).taking(x, w, t, first)
+    model = model.sampling(sample)
+    due = model.learned >= sample.rest and outlives(_span(model, sample), sample.rows)
     if not due or not _surprising(model, Rows.concatenated(fresh)):
         return model, ()
     return _after_review(model, sample, sample.settled())
@@ -74,7 +77,7 @@ def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tupl
     found = _reviewed(model, rows)
     rest = model.learned + _rest(model, len(rows), in_vain=found is None)
     if found is None:
-        return replace(model, sample=replace(sample, rest=rest)), ()
+        return model.sampling(replace(sample, rest=rest)), ()
     after = e_step(found.parameters, found.z).label
     shared = np.zeros((model.k, model.k))
     np.add.at(shared, (found.before, after), found.w)
@@ -101,7 +104,8 @@ def _surprising(model: Model, fresh: Rows) -> bool:
     of both exceeds what chance leaves of it."""
     mass = model.moments.mass
     expected = mass / mass.sum()
-    p = posterior(model, fresh.x).p
+    found = answer(model.spec, model.moments, fresh.x, "p")
+    p = posterior(model, fresh.x).p if found is None else found
     if model.spec.hard:
         p = p == p.max(axis=1, keepdims=True)
     seen = fresh.w @ p / fresh.w.sum()

@@ -77,7 +77,7 @@ def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
     which reviews know nothing."""
     if model.k > MOST_REVIEWED or isinstance(model.spec.memory, Adaptive) or model.spec.robust:
         return None
-    most = size(model.spec.start_rows(model.d), model.d)
+    most = size(model.k, model.d)
     return begun(rows, most, learned, model.spec.random_state, max(model.components) + 1)
 
 

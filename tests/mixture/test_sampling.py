@@ -21,9 +21,10 @@ def gone_by(sample: Sample, rows: Rows, most: int, seed: int, *, span: float | N
     """The sample after rows that carry their numbers."""
     first = int(rows.x[0, 0])
     end = first + len(rows)
-    sample = sample.taking(rows, first)
+    sample = sample.taking(rows.x, rows.w, rows.t, first)
     while sample.last < end:
-        sample = sample.onward(most, span or float(sample.last + 1), seed).taking(rows, first)
+        sample = sample.onward(most, span or float(sample.last + 1), seed)
+        sample = sample.taking(rows.x, rows.w, rows.t, first)
     return sample
 
 
@@ -74,8 +75,9 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
     first = int(sample.due[0])
     assert not sample.wants(100_000, first)
     assert sample.wants(first, first + 1)
-    assert sample.taking(numbered(first - 100_000, 100_000), 100_000) is sample
-    assert len(sample.due) == STRETCH
+    assert sample.taking(numbered(first - 100_000, 100_000).x, None, None, 100_000) is sample
+    assert len(sample.due) == 4 * STRETCH
+    assert len(begun(numbered(100), 100, 800, 0, 1).due) == STRETCH
 
 
 def test_two_samples_mix_by_what_each_stands_for() -> None:
@@ -87,6 +89,6 @@ def test_two_samples_mix_by_what_each_stands_for() -> None:
 
 
 def test_samples_are_bounded_in_rows_and_in_numbers() -> None:
-    assert size(500, 2) == 2000
-    assert size(6400, 4) == 6400
-    assert size(500, 100_000) * 100_000 <= 1 << 21
+    assert size(5, 2) == 2000
+    assert size(200, 4) == 8000
+    assert size(5, 100_000) * 100_000 <= 1 << 21
