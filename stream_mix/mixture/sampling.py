@@ -19,11 +19,9 @@ import numpy as np
 from .arrays import Array, Ints
 from .rows import Rows
 
-STRETCH, _LONGEST = 32, 128
-"""Rows that are taken between two looks at them (`review`): at first, and at the most."""
-
-_LONG = 10.0
-"""Where memory amounts to so many samples stretches begin to grow: a look costs as much as many a batch."""
+STRETCH, LONGEST = 32, 256
+"""Rows that are taken between two looks at them (`review`), at least and at the most: the stretch doubles
+whenever two looks found nothing new, and is short again after one that did."""
 
 _SIZE, _EACH = 2000, 40
 """Rows of a sample at least, and for each component."""
@@ -56,6 +54,7 @@ class Sample:
             filled.
         rest: rows learned before which the next review is not made.
         named: ids that were given to components so far.
+        quiet: looks that found nothing new, since one that did.
     """
 
     rows: Rows
@@ -65,6 +64,7 @@ class Sample:
     places: Ints
     rest: int
     named: int
+    quiet: int = 0
 
     @property
     def last(self) -> int:
@@ -118,18 +118,19 @@ class Sample:
             column[old] = values[~added]
         return rows
 
-    def onward(self, most: int, span: float, seed: int) -> Sample:
-        """The sample at the end of its stretch, with the next one ahead: it may hold `most` rows, and the
-        memory amounts to `span`."""
-        taken = self.taken
+    def onward(self, most: int, span: float, seed: int, *, quiet: bool) -> Sample:
+        """The sample at the end of its stretch, in which nothing new was found where it is `quiet`, with the
+        next one ahead: it may hold `most` rows, and the memory amounts to `span`."""
+        taken, calm = self.taken, self.quiet + 1 if quiet else 0
+        length = min(STRETCH << min(calm // 2, 8), LONGEST)
         # To put a large sample together takes longer than to learn what came since.
         if len(self.rows) == most and len(taken) < _WAITING and self.rows.x.nbytes > _SMALL:
-            due, places = _stretch(self.rows, most, self.last + 1, span, seed)
+            due, places = _stretch(self.rows, most, self.last + 1, span, seed, length)
             places = np.concatenate([self.places, places])
-            return replace(self, fresh=(taken,), looked=len(taken), due=due, places=places)
+            return replace(self, fresh=(taken,), looked=len(taken), due=due, places=places, quiet=calm)
         rows = self.settled()
-        due, places = _stretch(rows, most, self.last + 1, span, seed)
-        return replace(self, rows=rows, fresh=(), looked=0, due=due, places=places)
+        due, places = _stretch(rows, most, self.last + 1, span, seed, length)
+        return replace(self, rows=rows, fresh=(), looked=0, due=due, places=places, quiet=calm)
 
     def grown(self, d: int) -> Sample:
         """The same rows with features up to d, all missing."""
@@ -151,17 +152,18 @@ def size(k: int, d: int) -> int:
     return max(1, min(max(_SIZE, _EACH * k), _MOST_NUMBERS // max(d, 1)))
 
 
-def _stretch(rows: Rows, most: int, learned: int, span: float, seed: int) -> tuple[Ints, Ints]:
-    """Numbers and places of the rows that are taken next into a sample of `rows` that may hold `most`, after
-    so many went by, where the memory amounts to `span` rows."""
+def _stretch(
+    rows: Rows, most: int, learned: int, span: float, seed: int, length: int = STRETCH
+) -> tuple[Ints, Ints]:
+    """Numbers and places of the `length` rows that are taken next into a sample of `rows` that may hold
+    `most`, after so many went by, where the memory amounts to `span` rows."""
     room = most - len(rows)
     in_use = outlives(span, rows)
     if in_use and room > 0:
-        ahead = np.arange(min(room, STRETCH))
+        ahead = np.arange(min(room, length))
         return learned + ahead, len(rows) + ahead
     rng = np.random.default_rng([seed, _SALT, learned])
     # None of m further rows is taken with probability (span / (span + m))^most, or e^(-m most / span).
-    length = int(min(max(STRETCH * span / (_LONG * most), STRETCH), _LONGEST))
     steps = np.cumsum(rng.exponential(1.0 / most, length))
     # A memory that loses nothing grows with the rows; its span is known to within a few in a hundred.
     if not in_use:

@@ -162,6 +162,7 @@ def _sample_to_state(sample: Sample) -> dict[str, Tree]:
         "rows": _rows_to_state(sample.rows),
         "fresh": _rows_to_state(sample.taken),
         "looked": sample.looked,
+        "quiet": sample.quiet,
         "due": sample.due,
         "places": sample.places,
         "rest": sample.rest,
@@ -171,7 +172,7 @@ def _sample_to_state(sample: Sample) -> dict[str, Tree]:
 
 def _sample_from_state(state: Mapping[str, Tree]) -> Sample:
     fresh = _rows_from_state(state["fresh"])
-    rest = {name: state[name] for name in ("looked", "due", "places", "rest", "named")}
+    rest = {name: state[name] for name in ("looked", "quiet", "due", "places", "rest", "named")}
     return Sample(_rows_from_state(state["rows"]), (fresh,) if len(fresh) else (), **rest)
 
 

@@ -23,7 +23,7 @@ def gone_by(sample: Sample, rows: Rows, most: int, seed: int, *, span: float | N
     end = first + len(rows)
     sample = sample.taking(rows.x, rows.w, rows.t, first)
     while sample.last < end:
-        sample = sample.onward(most, span or float(sample.last + 1), seed)
+        sample = sample.onward(most, span or float(sample.last + 1), seed, quiet=True)
         sample = sample.taking(rows.x, rows.w, rows.t, first)
     return sample
 
@@ -76,8 +76,16 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
     assert not sample.wants(100_000, first)
     assert sample.wants(first, first + 1)
     assert sample.taking(numbered(first - 100_000, 100_000).x, None, None, 100_000) is sample
-    assert len(sample.due) == 4 * STRETCH
-    assert len(begun(numbered(100), 100, 800, 0, 1).due) == STRETCH
+    assert len(sample.due) == STRETCH
+
+
+def test_stretches_grow_while_nothing_happens_and_are_short_again_after() -> None:
+    sample, lengths = begun(numbered(100), 100, 100_000, 0, 1), []
+    for quiet in (*[True] * 9, False, True):
+        sample = sample.taking(*vars(numbered(sample.last + 1)).values(), 0)
+        sample = sample.onward(100, 1e5, 0, quiet=quiet)
+        lengths.append(len(sample.due))
+    assert lengths == [32, 64, 64, 128, 128, 256, 256, 256, 256, 32, 32]
 
 
 def test_two_samples_mix_by_what_each_stands_for() -> None:
