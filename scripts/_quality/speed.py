@@ -19,7 +19,7 @@ MOST = 1.3
 SHAPES = ((2, 5), (8, 16), (32, 64))
 _TURNS, _QUICK_TURNS = 15, 5
 _LEARNED = 100_000
-"""Rows that batches have learned before: looks at the sample come at every so manieth row, ever more seldom."""
+"""Rows that batches have learned before: looks at the sample come ever more seldom."""
 
 
 def _run(source: Source, options: Options) -> Sequence[Record]:
