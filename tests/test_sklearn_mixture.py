@@ -96,3 +96,23 @@ def test_outlier_scores() -> None:
     # The likeliest point of all is a mean; the others are less likely, but nothing strange.
     assert mixture.outlier_samples(mixture.means_).min() == pytest.approx(0.0, abs=1e-9)
     assert mixture.outlier_samples(mixture.means_).max() < 0.5
+
+
+def test_noise_is_labelled_minus_one_and_ranked_by_remoteness() -> None:
+    rng = np.random.default_rng(4)
+    x, _ = blobs()
+    noise = rng.random(len(x)) < 0.1
+    x[noise] = rng.uniform(-90.0, 90.0, (int(noise.sum()), 2))
+    for mixture in (
+        GaussianMixture(3, robust=True, random_state=0).fit(x),
+        GaussianMixture(3, robust=True, random_state=0).partial_fit(x),
+    ):
+        label = mixture.predict(x)
+        assert set(label.tolist()) == {-1, 0, 1, 2}
+        assert noise[label == -1].mean() > 0.9
+        assert (label == -1)[noise].mean() > 0.8
+        assert mixture.predict_proba(x).sum(axis=1) == pytest.approx(1.0, abs=1e-12)
+        remote = mixture.remoteness_samples(x)
+        assert remote[noise].min() >= 0.0
+        assert np.median(remote[noise]) > 5.0 * np.median(remote[~noise])
+    assert GaussianMixture(3, random_state=0).fit(x).predict(x).min() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from stream_mix.sklearn import GaussianMixture, KMeans
 
 from .learner import CHUNK, Fit, Learner
 
-PLAIN = {"half_life": None}
-"""The arguments that make a mixture the plain learner: k, family and memory as given, for ever."""
+
+def plain(model: Any) -> None:
+    """Makes a mixture, of either door, the plain learner from here on: it keeps no sample and is not
+    reviewed."""
+    door = "model_" if hasattr(model, "model_") else "_model"
+    setattr(model, door, replace(getattr(model, door), sample=None))
 
 
 class NotBuilt(Exception):

@@ -244,6 +244,8 @@ class Model(Section):
     """rows learned at once; rows wait until their batch is full"""
     lateness: Seconds | None = None
     """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
+    robust: bool = False
+    """true: rows that no component accounts for are labelled -1 and not learned from"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
     """seed of the start"""
     reg_covar: NotNegative = 1e-6
@@ -278,6 +280,7 @@ class Model(Section):
             batch_size=self.batch_size,
             random_state=self.random_state,
             lateness=self.lateness,
+            robust=self.robust,
         )
 
 

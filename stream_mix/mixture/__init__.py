@@ -17,6 +17,7 @@ from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
 from .overlap import clusters, overlaps
 from .priors import MAXIMUM_LIKELIHOOD, Prior
+from .remoteness import remoteness
 from .rows import Rows
 from .spec import Spec
 from .state import from_state, state_hash, to_state
@@ -60,6 +61,7 @@ __all__ = [
     "overlaps",
     "parameters",
     "posterior",
+    "remoteness",
     "rows_until_batch",
     "shards",
     "stability",

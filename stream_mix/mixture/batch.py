@@ -14,8 +14,8 @@ import numpy as np
 
 from .adaptive import Adaptive, Choice
 from .arrays import Array
+from .background import Background, moments_of
 from .basis import Basis
-from .em import batch_moments
 from .families import Parameters, estimate
 from .model import Model, data_log_density
 from .moments import Moments, lineage_of
@@ -156,7 +156,9 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
         drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
         picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
         z, w = z[picked], count.astype(np.float64)
-    return seeded(z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
+    return seeded(
+        z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard, robust=spec.robust
+    )
 
 
 def _sweeps(
@@ -168,10 +170,12 @@ def _sweeps(
     lineage = lineage_of(found.means, basis)
     bounds: list[float] = []
     converged = False
+    background = Background.suspected(found) if spec.robust else None
     while not converged:
-        moments, log_density = batch_moments(found, z, weights, basis, lineage, known, spec.hard)
+        moments, log_density = moments_of(found, background, z, weights, basis, lineage, known, spec.hard)
         bounds.append(float(w @ data_log_density(basis, z, log_density) / w.sum()))
         before, found = found, estimate(spec.family_value, moments, spec.prior)
+        background = Background.of(moments) if spec.robust else None
         if spec.hard:
             found = _relocated(found, before, moments, z, w)
             converged = float(np.square(found.means - before.means).sum()) <= max(tol, _ROUNDING)

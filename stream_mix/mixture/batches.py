@@ -1,7 +1,7 @@
 """Whole batches through the compiled fold: what `learning` does for one batch, for many in one call.
 
 It takes over where a model goes its ordinary way: the start is settled, memory is one bucket, nothing is
-missing. Everything else is left to `learning`, batch by batch.
+missing, and there is no background. Everything else is left to `learning`, batch by batch.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run_of(
     spec = model.spec
     # Batches of a large mixture that are long enough go where rows are scored by short lists.
     known = one_bucket(spec.memory) is not None or model.choice is not None
-    if model.next_start or not known or applies(model.k, spec.batch_size):
+    if spec.robust or model.next_start or not known or applies(model.k, spec.batch_size):
         return None
     folder = folder_of(spec, model.d)
     if folder is None:

@@ -21,11 +21,11 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
     taken together (`overlap.clusters`), the other figures are as `Validity` says.
 
     `effective_components` is exp of the entropy of the weights: k where all are equal, 1 where one has
-    everything. `half_life` is that by which rows count, in rows (None: none, or one of time). Where it is
-    found by itself, `moving` says whether clusters are taken to be on the move, and `rival` how many nats
-    speak for another memory, which takes over at `adaptive.ENOUGH`. `scored_share` and `truncation_loss` are
-    of the last call in this process that scored rows by short lists of components (`kernels.shortlist`). A
-    figure that is not known yet is None.
+    everything. `noise` is the share of the mass that the background took. `half_life` is that by which rows
+    count, in rows (None: none, or one of time). Where it is found by itself, `moving` says whether clusters
+    are taken to be on the move, and `rival` how many nats speak for another memory, which takes over at
+    `adaptive.ENOUGH`. `scored_share` and `truncation_loss` are of the last call in this process that scored
+    rows by short lists of components (`kernels.shortlist`). A figure that is not known yet is None.
 
     >>> from stream_mix.mixture import Spec
     >>> health(Model.new(Spec(n_components=2), d=3))["warming"]
@@ -46,6 +46,7 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
         **in_use(model),
         "mass": None,
         "lightest": None,
+        "noise": None,
         "effective_components": None,
         "judged": None,
         "bic": None,
@@ -64,8 +65,10 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
         report["scored_share"], report["truncation_loss"] = truncation.share, truncation.loss
     if not model.warming:
         weights = model.parameters.weights
-        report["mass"] = float(model.moments.mass.sum())
+        report["mass"] = mass = float(model.moments.mass.sum())
         report["lightest"] = float(weights.min())
+        if model.spec.robust:
+            report["noise"] = model.moments.noise / (model.moments.noise + mass)
         report["effective_components"] = float(np.exp(-(weights * np.log(weights)).sum()))
         found = found or measured(model)
         report["judged"] = found.generation

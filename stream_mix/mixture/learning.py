@@ -13,13 +13,14 @@ import numpy as np
 
 from . import batches
 from .arrays import Array, Ints
+from .background import Background, moments_of
 from .changes import Change
-from .em import centred, e_step, moments_with_holes, sums_of
+from .em import centred, moments_with_holes, sums_of
 from .following import followed
 from .kernels import Told, has_missing
 from .kernels.shortlist import applies
 from .lateness import on_time
-from .model import Model, Posterior, counted, data_log_density, posterior, said
+from .model import Model, Posterior, basis_log_density, counted, data_log_density, posterior, said
 from .moments import Moments
 from .recentring import BASIS_BATCHES, in_reach, with_origins
 from .review import sampled
@@ -86,8 +87,9 @@ def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, 
     run = batches.run_of(model, x, None, None, _until_look(model), rest=True, label=label, largest=LARGEST)
     if run is None:
         return model, 0, None
-    after, changes = _looked_after(run.model, model, x, None, None)
-    return after, run.rows, None if changes else run.labels
+    after, _ = _looked_after(run.model, model, x, None, None)
+    # Labels are those under the moments that the run left: a moved basis or a review made others.
+    return after, run.rows, run.labels if after.store is run.model.store else None
 
 
 def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
@@ -106,7 +108,7 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
         return *_after(run, model, rows), run.said
     rows = rows[:size]
     # Learning may go by short lists of components; what is said of a row never does.
-    apart = model.next_start or applies(model.k, size)
+    apart = model.next_start or model.spec.robust or applies(model.k, size)
     if apart or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
@@ -179,8 +181,7 @@ def _looked_after(
     # Most calls take no row of many.
     if sample is None or not sample.wants(before.learned, model.learned):
         return model, changes
-    rows = Rows(x[:n], np.ones(n) if w is None else w[:n], np.full(n, np.nan) if t is None else t[:n])
-    model, more = sampled(model, rows)
+    model, more = sampled(model, x[:n], None if w is None else w[:n], None if t is None else t[:n])
     return model, changes + more
 
 
@@ -197,7 +198,7 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         born = tuple(Change("born", component, (), offset) for component in model.components)
         return started(model, learned), Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
-    evidence, gained = _evidence(model, rows, z, e_step(model.parameters, z).log_density)
+    evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
     return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
 
 
@@ -210,9 +211,7 @@ def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[t
     return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained
 
 
-def _step(
-    model: Model, rows: Rows, offset: int, *, tell: bool = False
-) -> tuple[Model, Learned, Told | None]:
+def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple[Model, Learned, Told | None]:
     """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13).
 
     With `tell`, and nothing missing, also what the model said of the rows before.
@@ -242,6 +241,9 @@ def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments
     """The moments of a batch z (n, d) of the basis with weights w (n,), its log densities (n,), and with
     `tell`, where nothing is missing, what the E-step said."""
     basis, lineage, hard = model.basis, model.store[0].lineage, model.spec.hard
+    if model.spec.robust:
+        background = Background.of(model.moments)
+        return *moments_of(model.parameters, background, z, w, basis, lineage, model.known, hard), None
     blank = Moments.zeros(model.spec.family_value.scatter, basis, model.k, lineage)
     sums = sums_of(model.parameters, z, w, hard, tell=tell)
     if sums is None:

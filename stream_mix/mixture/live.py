@@ -47,10 +47,10 @@ def isas() -> tuple[str, ...]:
 
 def goes_live(spec: Spec, isa: str | None = None) -> bool:
     """Whether models of that specification can go live: compiled code knows the family, a batch is one row,
-    the log-likelihood is watched, and the memory is one record."""
+    the log-likelihood is watched, the memory is one record, and there is no background."""
     compiled = Live is not None and (isa or chosen().name) != _REFERENCE
     known = spec.family_value.compiled and _memory(spec) is not None
-    return compiled and known and spec.watch and spec.batch_size == 1
+    return compiled and known and spec.watch and spec.batch_size == 1 and not spec.robust
 
 
 def live_of(

@@ -131,7 +131,7 @@ def _sampling(model: Model) -> Model:
         return model
     rows = model.sample.settled()
     span = float(model.moments.mass.sum()) / float(rows.w.mean())
-    most = size(model.spec.start_rows(model.d), model.d)
+    most = size(model.k, model.d)
     sample = begun(rows, most, model.learned, model.spec.random_state, model.sample.named, span)
     return replace(model, sample=sample)
 
@@ -231,7 +231,7 @@ def _sample(model: Model, other: Model) -> Sample | None:
         return None
     mass = float(model.moments.mass.sum()), float(other.moments.mass.sum())
     rows = mixed(ours.settled(), theirs.settled(), *mass, seed=model.spec.random_state)
-    return replace(ours, rows=rows, fresh=(), named=max(ours.named, theirs.named))
+    return replace(ours, rows=rows, fresh=(), looked=0, named=max(ours.named, theirs.named))
 
 
 def _choice(model: Model, other: Model) -> Choice | None:

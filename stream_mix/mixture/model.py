@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .adaptive import Adaptive, Choice, seen_as
 from .arrays import Array, Ints
+from .background import Background
 from .basis import Basis
 from .em import e_step, outlier
 from .families import Parameters, estimate, grounded
@@ -21,6 +22,9 @@ from .moments import Moments
 from .rows import Rows, checked
 from .sampling import Sample
 from .spec import Spec
+
+NOISE = -1
+"""The label of rows that are noise, and of all rows while a model is warming."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,12 @@ class Model:
         )
         return made
 
+    def sampling(self, sample: Sample) -> Model:
+        """The same model with another sample."""
+        made = object.__new__(Model)
+        made.__dict__.update(self.__dict__, sample=sample)
+        return made
+
     @property
     def k(self) -> int:
         """Number of components."""
@@ -159,16 +169,20 @@ class Posterior:
 
     Attributes:
         p: responsibilities (n, k), rows sum to 1.
-        label: stable id of the likeliest component (n,); -1 while the model is warming.
-        log_density: (n,), natural logarithm, per the data's units, over the features that were observed.
+        label: stable id of the likeliest component (n,); -1 while the model is warming, and for noise.
+        log_density: (n,), natural logarithm, per the data's units, over the features that were observed; with
+            the background where there is one.
         outlier: (n,), the chance that a row drawn from the mixture is likelier: 0 ordinary, 1 as strange as
             can be; uniform over rows that the mixture made.
+        noise: (n,), the chance that a row is the background's; then p is given that it is not. With more
+            than 1/2 it is noise. None where there is no background (`Spec.robust`).
     """
 
     p: Array
     label: Ints
     log_density: Array
     outlier: Array
+    noise: Array | None = None
 
 
 def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
@@ -180,6 +194,12 @@ def data_log_density(basis: Basis, z: Array, log_density: Array) -> Array:
         return missing
     complete: Array = log_density - log_scale.sum()
     return complete
+
+
+def basis_log_density(model: Model, z: Array) -> Array:
+    """Log densities (n,) of rows z (n, d) in the basis, with the background where there is one."""
+    found = e_step(model.parameters, z).log_density
+    return Background.of(model.moments).log_density(z, found) if model.spec.robust else found
 
 
 def posterior(model: Model, x: ArrayLike) -> Posterior:
@@ -195,10 +215,21 @@ def posterior(model: Model, x: ArrayLike) -> Posterior:
         raise ValueError(f"posterior: x has {values.shape[1]} features, expected {model.d}")
     if model.warming:
         return Posterior(np.full((n, model.k), 1.0 / model.k), np.full(n, -1), np.zeros(n), np.zeros(n))
-    if (found := judged(model.spec, model.moments, values)) is not None:
+    if not model.spec.robust and (found := judged(model.spec, model.moments, values)) is not None:
         return posterior_of(model, *found)
     z = model.basis.forward(values)
-    return said(model, z, e_step(model.parameters, z))
+    told = e_step(model.parameters, z)
+    answer = said(model, z, told)
+    return beside_noise(model, z, told, answer) if model.spec.robust else answer
+
+
+def beside_noise(model: Model, z: Array, told: Told, answer: Posterior) -> Posterior:
+    """What a model says of rows z (n, d) in the basis, noise told from the components' rows."""
+    background = Background.of(model.moments)
+    noise = background.share_of(z, told.log_density)
+    label = np.where(noise > 0.5, NOISE, answer.label)
+    log_density = data_log_density(model.basis, z, background.log_density(z, told.log_density))
+    return replace(answer, label=label, log_density=log_density, noise=noise)
 
 
 def posterior_of(model: Model, p: Array, label: Ints, log_density: Array, outliers: Array) -> Posterior:

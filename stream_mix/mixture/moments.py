@@ -59,7 +59,8 @@ class Moments:
     """Mass (k,), seen (k, d), mean (k, d) and scatter of k components, in the coordinates of `basis`.
 
     `scatter` is diag (k, d), tied (d, d) or full (k, d, d): the sum of r (z - mean)(z - mean)'. `rows` counts
-    the rows that entered. `lineage` names the labelling of the components.
+    the rows that entered. `lineage` names the labelling of the components. `noise` is the mass that the
+    background took (background.py).
 
     >>> basis = Basis(np.zeros(1), np.ones(1))
     >>> one = Moments.of_rows("diag", basis, np.array([[1.0]]), np.array([[1.0]]))
@@ -76,6 +77,7 @@ class Moments:
     mean: Array
     scatter: Array
     rows: int
+    noise: float = 0.0
 
     @property
     def k(self) -> int:
@@ -136,6 +138,7 @@ class Moments:
             self.mean + share * delta,
             self.scatter + other.scatter + between,
             self.rows + other.rows,
+            self.noise + other.noise,
         )
 
     def scale(self, factor: float) -> Moments:
@@ -143,7 +146,13 @@ class Moments:
         factor."""
         if not 0.0 <= factor < np.inf:
             raise ValueError(f"scale: the factor is {factor}, expected a finite number >= 0")
-        return replace(self, mass=self.mass * factor, seen=self.seen * factor, scatter=self.scatter * factor)
+        return replace(
+            self,
+            mass=self.mass * factor,
+            seen=self.seen * factor,
+            scatter=self.scatter * factor,
+            noise=self.noise * factor,
+        )
 
     def fade(self, factor: float) -> Moments:
         """`scale` by a factor <= 1 that stops short of underflow, so that means and covariances stay.
@@ -156,7 +165,7 @@ class Moments:
         seen = np.maximum(self.seen * factor, np.minimum(self.seen, _NEXT_TO_NOTHING))
         before, after = self.shape_of_scatter.pair(self.seen), self.shape_of_scatter.pair(seen)
         scatter = self.scatter * (after / np.where(before > 0, before, 1.0))
-        return replace(self, mass=mass, seen=seen, scatter=scatter)
+        return replace(self, mass=mass, seen=seen, scatter=scatter, noise=self.noise * factor)
 
     def rebase(self, basis: Basis) -> Moments:
         """The same moments in the coordinates of another basis.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import Array
+from .background import Background, left, moments_of
 from .basis import Basis
 from .chances import draw
-from .em import batch_moments, e_step, patterns
+from .em import e_step, patterns
 from .families import Family, Parameters, estimate
 from .moments import Moments
 from .priors import Prior
@@ -44,16 +45,29 @@ class Reservoir:
     prior: Prior
     known: Array
     hard: bool
+    robust: bool = False
 
-    def climb(self, parameters: Parameters, steps: int) -> tuple[Parameters, Moments, float]:
-        """Parameters after `steps` steps of EM; moments and mean log density under those before the last."""
+    def climb(
+        self, parameters: Parameters, steps: int, background: Background | None = None
+    ) -> tuple[Parameters, Moments, float]:
+        """Parameters after `steps` steps of EM; moments and mean log density under those before the last.
+
+        With `robust` beside a background: that which is given, or suspected.
+        """
+        if self.robust and background is None:
+            background = Background.suspected(parameters)
         for _ in range(steps):
-            moments, log_density = batch_moments(
-                parameters, self.z, self.w, self.basis, "", self.known, self.hard
+            moments, log_density = moments_of(
+                parameters, background, self.z, self.w, self.basis, "", self.known, self.hard
             )
+            background = self.beside(moments)
             value = float(self.w @ log_density) / float(self.w.sum())
             parameters = estimate(self.family, moments, self.prior)
         return parameters, moments, value
+
+    def beside(self, moments: Moments) -> Background | None:
+        """The background that moments know; None where there is to be none."""
+        return Background.of(moments, start=True) if self.robust else None
 
 
 def moved(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator, steps: int) -> Parameters:
@@ -69,23 +83,30 @@ def moved(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator
     least = reservoir.family.n_parameters(k, d) / k / float(reservoir.w.sum())
     failures = 0
     for _ in range(min(3 * k + 12, affordable)):
-        trial, found, gained = reservoir.climb(_move(reservoir, current, rng), _STEPS)
+        background = reservoir.beside(moments)
+        trial = _move(reservoir, current, background, rng)
+        trial, found, gained = reservoir.climb(trial, _STEPS, background)
         if gained > value + least and found.mass.min() >= min(moments.mass.min(), 2.0 * (d + 1)):
             current, moments, value, failures = trial, found, gained, 0
         else:
             failures += 1
         if failures > k + 6:
             break
-    return reservoir.climb(current, steps)[0]
+    return reservoir.climb(current, steps, reservoir.beside(moments))[0]
 
 
-def _move(reservoir: Reservoir, parameters: Parameters, rng: np.random.Generator) -> Parameters:
+def _move(
+    reservoir: Reservoir, parameters: Parameters, background: Background | None, rng: np.random.Generator
+) -> Parameters:
     """One component taken away and put at a row of its own."""
     step = e_step(parameters, reservoir.z)
+    w = reservoir.w
+    if background is not None:
+        w = left(background, reservoir.z, w, step.log_density)[0]
     # What the likelihood would lose without each component, all else unchanged: -sum log(1 - p).
-    loss = -(reservoir.w @ np.log1p(-np.minimum(step.p, 1.0 - 1e-12)))
+    loss = -(w @ np.log1p(-np.minimum(step.p, 1.0 - 1e-12)))
     removed = int(draw(1.0 / (loss + 1e-3 * loss.mean() + 1e-300), 1, rng)[0])
-    need = reservoir.w if rng.random() < 0.5 else reservoir.w * step.distance
+    need = w if rng.random() < 0.5 else w * step.distance
     at = int(draw(need, 1, rng)[0])
     row = reservoir.z[at]
     weights, means = parameters.weights.copy(), parameters.means.copy()

@@ -149,8 +149,8 @@ def placed(moments: Moments, slots: list[int], k: int, lineage: str) -> Moments:
             scatter[at] = moments.scatter[which]
         elif layer == 0:
             scatter = moments.scatter
-        rows = moments.rows if layer == 0 else 0
-        out = out.add(Moments(blank.kind, blank.basis, lineage, mass, seen, mean, scatter, rows))
+        rows, noise = (moments.rows, moments.noise) if layer == 0 else (0, 0.0)
+        out = out.add(Moments(blank.kind, blank.basis, lineage, mass, seen, mean, scatter, rows, noise))
     return out
 
 

@@ -4,7 +4,7 @@ The start was made from the first rows. Where the rows that follow are of anothe
 that is sorted, or bursts, or drifts, components stand where data no longer is, and two clusters may share
 one. Such a stream shows itself: rows taken for the sample belong to the components in other shares than the
 components' weights. The mixture is then fitted to the sample, and a start made from it as from a reservoir.
-The better one takes the present mixture's place if rows of the sample that neither was fitted to are better
+The new one takes the present mixture's place if rows of the sample that neither was fitted to are better
 explained by it, beyond doubt.
 
 While rows come in random order nothing of this happens.
@@ -22,6 +22,7 @@ from .basis import Basis, without_giants
 from .changes import Change, renamed
 from .em import batch_moments, e_step
 from .families import Parameters
+from .folders import answer
 from .model import Model, posterior
 from .moments import lineage_of
 from .moves import Reservoir
@@ -50,21 +51,23 @@ _CHEAP = 4e8
 have doubled."""
 
 
-def sampled(model: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
-    """The model, which has just learned the rows, with its sample taken from them, and reviewed where a
-    stretch of the sample is over and shows that it is due."""
-    sample, first = model.sample, model.learned - len(rows)
+def sampled(model: Model, x: Array, w: Array | None, t: Array | None) -> tuple[Model, tuple[Change, ...]]:
+    """The model, which has just learned rows x (n, d) with weights w (n,) and event times t (n,), with its
+    sample taken from them, and reviewed where a stretch of the sample is over and shows that it is due."""
+    sample, first = model.sample, model.learned - len(x)
     if sample is None or not sample.wants(first, model.learned):
         return model, ()
-    sample = sample.taking(rows, first)
-    fresh: list[Rows] = []
+    sample = sample.taking(x, w, t, first)
+    if sample.last >= model.learned:
+        return model.sampling(sample), ()
+    most, seed = size(model.k, model.d), model.spec.random_state
+    news = False
     while sample.last < model.learned:
-        fresh.append(sample.taken)
-        most = size(model.spec.start_rows(model.d), model.d)
-        sample = sample.onward(most, _span(model, sample), model.spec.random_state).taking(rows, first)
-    model = replace(model, sample=sample)
-    due = len(fresh) and model.learned >= sample.rest and outlives(_span(model, sample), sample.rows)
-    if not due or not _surprising(model, Rows.concatenated(fresh)):
+        new = outlives(_span(model, sample), sample.rows) and _surprising(model, sample.latest)
+        sample = sample.onward(most, _span(model, sample), seed, quiet=not new).taking(x, w, t, first)
+        news |= new
+    model = model.sampling(sample)
+    if not news or model.learned < sample.rest:
         return model, ()
     return _after_review(model, sample, sample.settled())
 
@@ -74,7 +77,7 @@ def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tupl
     found = _reviewed(model, rows)
     rest = model.learned + _rest(model, len(rows), in_vain=found is None)
     if found is None:
-        return replace(model, sample=replace(sample, rest=rest)), ()
+        return model.sampling(replace(sample, rest=rest)), ()
     after = e_step(found.parameters, found.z).label
     shared = np.zeros((model.k, model.k))
     np.add.at(shared, (found.before, after), found.w)
@@ -101,7 +104,8 @@ def _surprising(model: Model, fresh: Rows) -> bool:
     of both exceeds what chance leaves of it."""
     mass = model.moments.mass
     expected = mass / mass.sum()
-    p = posterior(model, fresh.x).p
+    found = answer(model.spec, model.moments, fresh.x, "p")
+    p = posterior(model, fresh.x).p if found is None else found
     if model.spec.hard:
         p = p == p.max(axis=1, keepdims=True)
     seen = fresh.w @ p / fresh.w.sum()
@@ -139,29 +143,34 @@ def _reviewed(model: Model, rows: Rows) -> _Better | None:
     judges = np.arange(len(z)) % _HELD_BACK == _HELD_BACK - 1
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     whole = Reservoir(z, w, basis, family, started_prior(spec.prior), known, spec.hard)
-    judge = replace(whole, z=z[judges], w=w[judges])
-    best = _best(model, present, replace(whole, z=z[~judges], w=w[~judges]), judge)
-    if not _better(best, present, judge):
+    fitted, judge = (replace(whole, z=z[some], w=w[some]) for some in (~judges, judges))
+    best = _best(model, present, fitted, judge)
+    if best is None:
         return None
     return _Better(whole.climb(best, _STEPS[1])[0], basis, z, w, e_step(present, z).label)
 
 
-def _best(model: Model, present: Parameters, fitted: Reservoir, judge: Reservoir) -> Parameters:
-    """The present mixture after EM on the rows that are fitted to, or a new one where that is better."""
+def _best(model: Model, present: Parameters, fitted: Reservoir, judge: Reservoir) -> Parameters | None:
+    """A new mixture, where it is better than the present one after EM on the same rows; else the latter where
+    the present one had yet to follow its rows by more than its parameters could gain from noise."""
     old = fitted.climb(present, _STEPS[0])[0]
     rng = np.random.default_rng([model.spec.random_state, model.learned])
     family, prior, hard = fitted.family, fitted.prior, fitted.hard
     new = start(fitted.z, fitted.w, model.k, family, prior, fitted.basis, rng, hard=hard)
-    return new if _better(new, old, judge) else old
+    if _gain(new, old, judge) > _DOUBT:
+        return new
+    return old if _gain(old, present, fitted) > family.n_parameters(model.k, model.d) else None
 
 
-def _better(new: Parameters, old: Parameters, judge: Reservoir) -> bool:
-    """Whether the rows that judge speak for the new mixture beyond doubt: a split likelihood ratio, which
-    exceeds x with probability 1/x at most where the old one is true (Wasserman, Ramdas & Balakrishnan 2020,
-    theorem 1)."""
+def _gain(new: Parameters, old: Parameters, judge: Reservoir) -> float:
+    """By how many nats the rows that judge speak for the new mixture.
+
+    Of rows that neither was fitted to it is a split likelihood ratio: where the old one is true it exceeds
+    log x with probability 1/x at most (Wasserman, Ramdas & Balakrishnan 2020, theorem 1).
+    """
     gain = e_step(new, judge.z).log_density - e_step(old, judge.z).log_density
     # Weights say what rows count beside each other, not how many there are.
-    return float(judge.w @ gain) / float(judge.w.mean()) > _DOUBT
+    return float(judge.w @ gain) / float(judge.w.mean())
 
 
 def _in_place(model: Model, found: _Better, after: Parameters) -> Model:

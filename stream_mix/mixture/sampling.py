@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from .arrays import Ints
+from .arrays import Array, Ints
 from .rows import Rows
 
-STRETCH = 32
-"""Rows that are taken between two looks at them (`learning`)."""
+STRETCH, LONGEST = 32, 256
+"""Rows that are taken between two looks at them (`review`), at least and at the most: the stretch doubles
+whenever two looks found nothing new, and is short again after one that did."""
 
-_SIZE = 2000
+_SIZE, _EACH = 2000, 40
+"""Rows of a sample at least, and for each component."""
+
 _MOST_NUMBERS = 1 << 21
 """Numbers that a sample may hold: 16 MiB."""
 
@@ -31,6 +35,12 @@ _IDLE = 16.0
 _NEVER = 1e18
 """Rows that no stream reaches: with weights at the ends of what is allowed a memory may amount to more."""
 
+_SMALL, _WAITING = 1 << 16, 512
+"""A sample of more bytes than these is put together once so many fresh rows wait."""
+
+_PIECES = 8
+"""Fresh rows are joined when they are in as many pieces."""
+
 _SALT = 1
 
 
@@ -39,37 +49,61 @@ class Sample:
     """Rows that stand for all that is remembered.
 
     Attributes:
-        rows: the sample as of the last look.
+        rows: the sample as it was last put together.
         fresh: rows taken since, in pieces.
+        looked: how many of these were there at the last look.
         due: numbers, from 0, of the rows that are taken until the next look, ascending.
-        places: where in `rows` each of them goes; at the end, while the sample is filled.
+        places: where in `rows` each fresh row goes, and each that is due; at the end, while the sample is
+            filled.
         rest: rows learned before which the next review is not made.
         named: ids that were given to components so far.
+        quiet: looks that found nothing new, since one that did.
     """
 
     rows: Rows
     fresh: tuple[Rows, ...]
+    looked: int
     due: Ints
     places: Ints
     rest: int
     named: int
+    quiet: int = 0
 
     @property
     def last(self) -> int:
         """The number of the row after which the sample is looked at."""
-        return int(self.due[-1])
+        return self._numbers[-1]
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        numbers: list[int] = self.due.tolist()
+        return numbers
 
     def wants(self, first: int, end: int) -> bool:
         """Whether a row is taken of those from number `first` up to `end`."""
-        at = bisect_left(self.due, first)
-        return at < len(self.due) and bool(self.due[at] < end)
+        numbers = self._numbers
+        at = bisect_left(numbers, first)
+        return at < len(numbers) and numbers[at] < end
 
-    def taking(self, rows: Rows, first: int) -> Sample:
-        """The sample after rows went by, the first of which has the number `first`."""
-        low, high = bisect_left(self.due, first), bisect_left(self.due, first + len(rows))
+    def taking(self, x: Array, w: Array | None, t: Array | None, first: int) -> Sample:
+        """The sample after rows x (n, d) with weights w (n,), None: each 1, and event times t (n,), None:
+        none, went by, the first of which has the number `first`."""
+        low, high = bisect_left(self._numbers, first), bisect_left(self._numbers, first + len(x))
         if low == high:
             return self
-        return replace(self, fresh=(*self.fresh, rows.take(self.due[low:high] - first)))
+        which = self.due[low:high] - first
+        weights = np.ones(high - low) if w is None else w[which]
+        times = np.full(high - low, np.nan) if t is None else t[which]
+        before = self.fresh if len(self.fresh) < _PIECES else (self.taken,)
+        # What `replace` would make, in a fifth of its time, and with the numbers that are at hand.
+        made = object.__new__(Sample)
+        made.__dict__.update(self.__dict__, fresh=(*before, Rows(x[which], weights, times)))
+        return made
+
+    @property
+    def latest(self) -> Rows:
+        """The rows that were taken since the last look."""
+        return self.taken[self.looked :]
 
     @property
     def taken(self) -> Rows:
@@ -87,12 +121,19 @@ class Sample:
             column[old] = values[~added]
         return rows
 
-    def onward(self, most: int, span: float, seed: int) -> Sample:
-        """The sample at the end of its stretch, with the next one ahead: it may hold `most` rows, and the
-        memory amounts to `span`."""
+    def onward(self, most: int, span: float, seed: int, *, quiet: bool) -> Sample:
+        """The sample at the end of its stretch, in which nothing new was found where it is `quiet`, with the
+        next one ahead: it may hold `most` rows, and the memory amounts to `span`."""
+        taken, calm = self.taken, self.quiet + 1 if quiet else 0
+        length = min(STRETCH << min(calm // 2, 8), LONGEST)
+        # To put a large sample together takes longer than to learn what came since.
+        if len(self.rows) == most and len(taken) < _WAITING and self.rows.x.nbytes > _SMALL:
+            due, places = _stretch(self.rows, most, self.last + 1, span, seed, length)
+            places = np.concatenate([self.places, places])
+            return replace(self, fresh=(taken,), looked=len(taken), due=due, places=places, quiet=calm)
         rows = self.settled()
-        due, places = _stretch(rows, most, self.last + 1, span, seed)
-        return replace(self, rows=rows, fresh=(), due=due, places=places)
+        due, places = _stretch(rows, most, self.last + 1, span, seed, length)
+        return replace(self, rows=rows, fresh=(), looked=0, due=due, places=places, quiet=calm)
 
     def grown(self, d: int) -> Sample:
         """The same rows with features up to d, all missing."""
@@ -109,31 +150,33 @@ def outlives(span: float, rows: Rows) -> bool:
     return span >= 0.9 * len(rows)
 
 
-def size(start_rows: int, d: int) -> int:
-    """Rows that a sample of d features holds."""
-    return max(1, min(max(_SIZE, start_rows), _MOST_NUMBERS // max(d, 1)))
+def size(k: int, d: int) -> int:
+    """Rows that a sample holds for k components of d features."""
+    return max(1, min(max(_SIZE, _EACH * k), _MOST_NUMBERS // max(d, 1)))
 
 
-def _stretch(rows: Rows, most: int, learned: int, span: float, seed: int) -> tuple[Ints, Ints]:
-    """Numbers and places of the rows that are taken next into a sample of `rows` that may hold `most`, after
-    so many went by, where the memory amounts to `span` rows."""
+def _stretch(
+    rows: Rows, most: int, learned: int, span: float, seed: int, length: int = STRETCH
+) -> tuple[Ints, Ints]:
+    """Numbers and places of the `length` rows that are taken next into a sample of `rows` that may hold
+    `most`, after so many went by, where the memory amounts to `span` rows."""
     room = most - len(rows)
     in_use = outlives(span, rows)
     if in_use and room > 0:
-        ahead = np.arange(min(room, STRETCH))
+        ahead = np.arange(min(room, length))
         return learned + ahead, len(rows) + ahead
     rng = np.random.default_rng([seed, _SALT, learned])
     # None of m further rows is taken with probability (span / (span + m))^most, or e^(-m most / span).
-    steps = np.cumsum(rng.exponential(1.0 / most, STRETCH))
+    steps = np.cumsum(rng.exponential(1.0 / most, length))
     # A memory that loses nothing grows with the rows; its span is known to within a few in a hundred.
     if not in_use:
         far = _IDLE * most * steps
     else:
         far = span * np.expm1(steps) if learned < 1.5 * span else span * steps
-    count = np.arange(STRETCH)
+    count = np.arange(length)
     # Each a row of its own: at the earliest the one behind the one before.
     numbers = np.maximum.accumulate(np.minimum(far, _NEVER).astype(np.int64) - count) + count
-    return learned + numbers, rng.integers(most, size=STRETCH)
+    return learned + numbers, rng.integers(most if in_use else len(rows), size=length)
 
 
 def begun(rows: Rows, most: int, learned: int, seed: int, named: int, span: float | None = None) -> Sample:
@@ -145,7 +188,7 @@ def begun(rows: Rows, most: int, learned: int, seed: int, named: int, span: floa
         some[rng.permutation(len(rows))[:most]] = True
         rows = rows.take(some)
     due, places = _stretch(rows, most, learned, float(learned) if span is None else span, seed)
-    return Sample(rows, (), due, places, 0, named)
+    return Sample(rows, (), 0, due, places, 0, named)
 
 
 def mixed(rows: Rows, other: Rows, mass: float, other_mass: float, *, seed: int) -> Rows:

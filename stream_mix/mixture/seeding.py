@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import Array, Ints, squared_distances
+from .background import Background, left
 from .basis import Basis
 from .chances import draw
 from .em import e_step, nearest_moments
@@ -56,17 +57,29 @@ def start(
     rng: np.random.Generator,
     *,
     hard: bool,
+    robust: bool = False,
 ) -> Parameters:
     """Parameters of k components fitted to the reservoir z (n, d) with weights w (n,) >= 0, in coordinates of
-    `basis`."""
+    `basis`; with `robust` beside a background that takes what fits none."""
     near = np.clip(z, -FAR, FAR)
     points = np.where(np.isnan(z), 0.0, near)
-    centres = greedy_kmeans_plusplus(points, w, k, rng)
-    centres = swap(points, w, centres, rng)
-    parameters = estimate(family, nearest_moments(family, centres, points, w, basis), prior)
     known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (k, 1))
-    found = moved(Reservoir(near, w, basis, family, prior, known, hard), parameters, rng, EM_STEPS)
+    reservoir = Reservoir(near, w, basis, family, prior, known, hard, robust)
+    found = _placed(reservoir, points, w, k, rng)
+    if robust:
+        # Once more, without what is noise beside that: rows far from all others draw centres to them.
+        step = e_step(found, near)
+        ordinary = left(Background.suspected(found), near, w, step.log_density)[0]
+        found = _placed(reservoir, points, ordinary, k, rng)
     return found if np.array_equal(near, z, equal_nan=True) else _reaching(found, near, z, w)
+
+
+def _placed(reservoir: Reservoir, points: Array, w: Array, k: int, rng: np.random.Generator) -> Parameters:
+    """The k components of a reservoir that begin at centres for its points (n, d) with weights w (n,)."""
+    centres = swap(points, w, greedy_kmeans_plusplus(points, w, k, rng), rng)
+    family = reservoir.family
+    moments = nearest_moments(family, centres, points, w, reservoir.basis)
+    return moved(reservoir, estimate(family, moments, reservoir.prior), rng, EM_STEPS)
 
 
 def _reaching(found: Parameters, near: Array, z: Array, w: Array) -> Parameters:

@@ -26,6 +26,8 @@ class Spec:
         watch: whether the running log-likelihood is kept. Without it hard assignment needs no exponentials.
         lateness: seconds of event time by which a row may be older than the newest before it; one that is
             older still is left out and counted. None: none is.
+        robust: whether a background takes rows that no component accounts for (background.py): components do
+            not learn from them, and their label is -1.
 
     >>> Spec(n_components=3, family="round")
     Traceback (most recent call last):
@@ -41,6 +43,7 @@ class Spec:
     random_state: int = 0
     watch: bool = True
     lateness: float | None = None
+    robust: bool = False
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -55,6 +58,8 @@ class Spec:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+        if not isinstance(self.robust, bool):
+            raise ValueError(f"robust is {self.robust!r}, expected True or False")  # noqa: TRY004  # as for all choices
         if self.lateness is not None:
             check_lateness(self.lateness)
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from .adaptive import Adaptive, Choice
 from .arrays import Array, Bools, Ints
+from .background import Background, moments_of
 from .basis import Basis, without_giants
-from .em import batch_moments
 from .families import Parameters
 from .memory import Memory, Store
 from .model import Model, counted
@@ -47,8 +47,10 @@ def started(model: Model, learned: int) -> Model:
     basis = Basis.of(without_giants(rows.x), weights, isotropic=spec.family_value.isotropic)
     z = basis.forward(rows.x)
     rng = np.random.default_rng([spec.random_state, learned])
-    prior = started_prior(spec.prior)
-    found = start(z, weights, model.k, spec.family_value, prior, basis, rng, hard=spec.hard)
+    found = start(
+        z, weights, model.k, spec.family_value, started_prior(spec.prior), basis, rng,
+        hard=spec.hard, robust=spec.robust,
+    )  # fmt: skip
     if model.store:
         found = in_order(found, _matching(model, found, basis))
     due = spec.start_rows(model.d)
@@ -70,11 +72,12 @@ def started(model: Model, learned: int) -> Model:
 
 
 def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
-    """The sample of a settled model; None where there are more components than reviews can be made of, and
-    where the memory finds its half-life: it is as short as the stream wants it."""
-    if model.k > MOST_REVIEWED or isinstance(model.spec.memory, Adaptive):
+    """The sample of a settled model; None where there are more components than reviews can be made of, where
+    the memory finds its half-life, which is as short as the stream wants it, and beside a background, of
+    which reviews know nothing."""
+    if model.k > MOST_REVIEWED or isinstance(model.spec.memory, Adaptive) or model.spec.robust:
         return None
-    most = size(model.spec.start_rows(model.d), model.d)
+    most = size(model.k, model.d)
     return begun(rows, most, learned, model.spec.random_state, max(model.components) + 1)
 
 
@@ -107,18 +110,26 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     store: Store = ()
     before = math.nan
+    background = _background(model, rows, z, found, basis, known) if model.spec.robust else None
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
         w = counted(model, part, now)
-        batch = _moments_of(found, z[piece], w, basis, lineage, known, model.spec.hard)
+        batch = _moments_of(found, background, z[piece], w, basis, lineage, known, model.spec.hard)
         store = model.spec.memory.fold(store, batch, before, now)
         before = now
     return store
 
 
 def _moments_of(
-    found: Parameters, z: Array, w: Array | None, basis: Basis, lineage: str, known: Array, hard: bool
+    found: Parameters,
+    background: Background | None,
+    z: Array,
+    w: Array | None,
+    basis: Basis,
+    lineage: str,
+    known: Array,
+    hard: bool,
 ) -> Moments:
     """The moments of rows z (n, d), giants among them, with weights w (n,)."""
     far: Bools = np.asarray((np.abs(z) > FAR).any(axis=1))
@@ -126,10 +137,19 @@ def _moments_of(
     alone = [np.array([i]) for i in np.flatnonzero(far)]
     groups = [np.flatnonzero(~far), *alone] if alone else [slice(None)]
     batch, *others = (
-        batch_moments(found, z[own], None if w is None else w[own], basis, lineage, known, hard)[0]
+        moments_of(found, background, z[own], None if w is None else w[own], basis, lineage, known, hard)[0]
         for own in groups
     )
     return reduce(Moments.add, others, batch)
+
+
+def _background(
+    model: Model, rows: Rows, z: Array, found: Parameters, basis: Basis, known: Array
+) -> Background:
+    """The background beside the start, after one look at the rows z (n, d)."""
+    hard = model.spec.hard
+    suspected = Background.suspected(found)
+    return Background.of(moments_of(found, suspected, z, rows.w, basis, "", known, hard)[0])
 
 
 def _matching(model: Model, found: Parameters, basis: Basis) -> Ints:

@@ -103,6 +103,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         # Where it is as it always was the state is, too.
         **({} if spec.watch else {"watch": False}),
         **({} if spec.lateness is None else {"lateness": float(spec.lateness)}),
+        **({"robust": True} if spec.robust else {}),
     }
 
 
@@ -118,6 +119,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         prior=Prior(**state["prior"]),
         watch=state.get("watch", True),
         lateness=state.get("lateness"),
+        robust=state.get("robust", False),
         **rest,
     )
 
@@ -139,7 +141,16 @@ def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:
     arrays = {name: getattr(moments, name) for name in ("mass", "seen", "mean", "scatter")}
     basis = {"origin": moments.basis.origin, "scale": moments.basis.scale}
-    return {"kind": moments.kind, "basis": basis, "lineage": moments.lineage, "rows": moments.rows, **arrays}
+    # Only a robust model has a background: the states of others are as they always were.
+    noise = {"noise": float(moments.noise)} if moments.noise else {}
+    return {
+        "kind": moments.kind,
+        "basis": basis,
+        "lineage": moments.lineage,
+        "rows": moments.rows,
+        **noise,
+        **arrays,
+    }
 
 
 def _moments_from_state(state: Mapping[str, Tree]) -> Moments:
@@ -150,6 +161,8 @@ def _sample_to_state(sample: Sample) -> dict[str, Tree]:
     return {
         "rows": _rows_to_state(sample.rows),
         "fresh": _rows_to_state(sample.taken),
+        "looked": sample.looked,
+        "quiet": sample.quiet,
         "due": sample.due,
         "places": sample.places,
         "rest": sample.rest,
@@ -159,7 +172,7 @@ def _sample_to_state(sample: Sample) -> dict[str, Tree]:
 
 def _sample_from_state(state: Mapping[str, Tree]) -> Sample:
     fresh = _rows_from_state(state["fresh"])
-    rest = {name: state[name] for name in ("due", "places", "rest", "named")}
+    rest = {name: state[name] for name in ("looked", "quiet", "due", "places", "rest", "named")}
     return Sample(_rows_from_state(state["rows"]), (fresh,) if len(fresh) else (), **rest)
 
 

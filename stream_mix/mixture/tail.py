@@ -49,6 +49,42 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
     return np.maximum(survival, 0.0, out=survival)
 
 
+def log_survival(x: Array, degrees: int | Ints) -> Array:
+    """log P(chi^2 with `degrees` degrees of freedom > x), for x >= 0; 0 where there are 0 degrees.
+
+    Beyond x = 1400 it falls as -x/2 alone: what is left of the sum of powers there decides nothing.
+
+    >>> log_survival(np.array([0.0, 2.0, 4000.0]), 2).round(12)
+    array([   0.        ,   -1.        , -2000.        ])
+    """
+    if not isinstance(degrees, int):
+        out = np.zeros(x.shape)
+        for value in np.unique(degrees):
+            out[degrees == value] = log_survival(x[degrees == value], int(value))
+        return out
+    if degrees == 0:
+        return np.zeros(x.shape)
+    y = 0.5 * x
+    near = np.minimum(y, 700.0)
+    # The logarithm of each term y^a / Gamma(a + 1), and of the rest: the sum has no bound in many degrees.
+    log_y = np.log(np.maximum(near, 1e-300))
+    odd = degrees % 2
+    terms = [np.log(_scaled_erfc(np.sqrt(near)))] if odd else []
+    terms += [(i + 0.5 * odd) * log_y - math.lgamma(i + 0.5 * odd + 1.0) for i in range(degrees // 2)]
+    found: Array = np.logaddexp.reduce(terms, axis=0) - y
+    return found
+
+
+def _scaled_erfc(s: Array) -> Array:
+    """e^(s^2) times the complementary error function of s >= 0."""
+    near = np.minimum(s, 2.5)
+    v = np.maximum(s, 2.5)
+    fraction = v
+    for i in range(60, 0, -1):
+        fraction = v + 0.5 * i / fraction
+    return np.where(s < 2.5, _erfc(near) * np.exp(near * near), 1.0 / (_SQRT_PI * fraction))
+
+
 def _by_terms(x: Array, degrees: int) -> Array:
     """The same sum for many degrees, each term e^-y y^a / Gamma(a + 1) by its logarithm."""
     y = 0.5 * np.maximum(x, 1e-300)

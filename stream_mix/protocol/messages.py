@@ -71,7 +71,7 @@ class Prediction:
     """What a model says of n rows with its k components.
 
     - `components`: the k stable ids of the columns of `p`.
-    - `label`: (n,) int64 stable ids, -1 while warming up.
+    - `label`: (n,) int64 stable ids, -1 while warming up and, where the model is `robust`, for noise.
     - `p`: (n, k) responsibilities, float32 when read, None where they are switched off.
     - `log_density`: (n,) float64, natural logarithm. `outlier`: (n,) tail probability in [0, 1].
     - `generation`, `offset`: batches learned, and rows taken, by the model that answered.

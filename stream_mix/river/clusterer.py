@@ -19,7 +19,8 @@ class Clusterer(Learner, base.Clusterer):
     """
 
     def predict_one(self, x: dict[Hashable, Any], t: Any = None) -> int:
-        """The id of the likeliest component for features x; the first one before any learning.
+        """The id of the likeliest component for features x; the first one before any learning;
+        -1 for a row that is noise to a `robust` mixture.
 
         Unknown features are left out, absent ones count as missing; with none left, the heaviest component is
         likeliest. Raises ValueError where a value is not a number.
@@ -27,7 +28,10 @@ class Clusterer(Learner, base.Clusterer):
         live = self._live
         if live is not None and (component := live.predict_one(x)) is not None:
             return component
-        return self._model.components[int(self._posterior(x).p[0].argmax())]
+        found = self._posterior(x)
+        if self.robust and not self._model.warming:
+            return int(found.label[0])
+        return self._model.components[int(found.p[0].argmax())]
 
     def predict_proba_one(self, x: dict[Hashable, Any], t: Any = None) -> dict[int, float]:
         """Component -> probability that a row with features x came from it; even before any learning."""
@@ -40,7 +44,9 @@ class Clusterer(Learner, base.Clusterer):
         """`predict_one` for each row of a data frame, as a series of the same backend and index."""
         table = read_frame(X, self._beside)
         ids = np.array(self._model.components, dtype=np.int64)
-        return table.series(ids[self._posterior_of(table).p.argmax(axis=1)], "component")
+        found = self._posterior_of(table)
+        noted = self.robust and not self._model.warming
+        return table.series(found.label if noted else ids[found.p.argmax(axis=1)], "component")
 
     def predict_proba_many(self, X: Any) -> Any:
         """`predict_proba_one` for each row of a data frame: a column a component, same backend and index.

@@ -43,6 +43,9 @@ class GaussianMixture(Clusterer):
     lateness
         Seconds of event time by which a row may be older than the newest before it; one that is older still
         is not learned but counted, in `late_rows`.
+    robust
+        Whether a background takes rows that no component accounts for: components do not learn from
+        them, and `predict_one` says -1.
     reg_covar
         Added to every variance, in units of the squared scale of its feature.
     seed
@@ -84,6 +87,7 @@ class GaussianMixture(Clusterer):
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
         lateness: float | None = None,
+        robust: bool = False,
         reg_covar: float = 1e-6,
         seed: int | None = None,
     ) -> None:
@@ -96,6 +100,7 @@ class GaussianMixture(Clusterer):
         self.time_feature = time_feature
         self.weight_feature = weight_feature
         self.lateness = lateness
+        self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed
         k = whole("n_components", n_components, 1)

@@ -53,6 +53,7 @@ class Learner(Views, base.Estimator):
     time_feature: Hashable | None
     weight_feature: Hashable | None
     lateness: float | None
+    robust: bool = False
     seed: int | None
 
     def _begin(self, n_components: int, family: str, prior: Prior) -> None:
@@ -71,6 +72,7 @@ class Learner(Views, base.Estimator):
             batch_size=size,
             random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
             lateness=None if self.lateness is None else check_lateness(self.lateness),
+            robust=self.robust,
         )
         self._beside = frozenset({self.time_feature, self.weight_feature} - {None})
         self._features = Features()

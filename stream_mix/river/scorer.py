@@ -8,15 +8,24 @@ from typing import Any
 
 from river import base
 
-from ..mixture import Posterior
+from ..mixture import Model, posterior, remoteness
 from ..mixture.arrays import Array
 from .checks import covariance_family, prior_of, whole
 from .frames import read_frame
 from .learner import Learner
 
-_SCORES: Mapping[str, Callable[[Posterior], Array]] = MappingProxyType(
-    {"tail_probability": lambda says: says.outlier, "log_density": lambda says: 0.0 - says.log_density}
+_SCORES: Mapping[str, Callable[[Model, Array], Array]] = MappingProxyType(
+    {
+        "tail_probability": lambda model, x: posterior(model, x).outlier,
+        "log_density": lambda model, x: 0.0 - posterior(model, x).log_density,
+        "remoteness": remoteness,
+    }
 )
+
+_LIVE: Mapping[str, str] = MappingProxyType(
+    {"tail_probability": "tail_one", "log_density": "strangeness_one", "remoteness": "remoteness_one"}
+)
+"""What a live model calls them."""
 
 
 class GaussianMixtureScorer(Learner, base.AnomalyDetector):
@@ -25,7 +34,9 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     `tail_probability` is the chance that a row drawn from the mixture is likelier: 0 where the density is
     highest, 1 as strange as can be, 0 before any learning. Since it is 1.0 for all rows far out, it cannot
     rank them; `log_density`, the negative logarithm of the density in
-    the data's units, can, and is not bounded. Everything else is as in `GaussianMixture`.
+    the data's units, can, and is not bounded. `remoteness` can, too, and serves best where anomalies come
+    in numbers and are learned like all other rows: it looks past components that they have won
+    (`mixture.remoteness`). Everything else is as in `GaussianMixture`.
 
     Parameters
     ----------
@@ -34,7 +45,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     covariance_type
         `full`, `tied`, `diag` or `spherical`.
     score
-        `tail_probability` or `log_density`.
+        `tail_probability`, `log_density` or `remoteness`.
     half_life
         Rows after which a row counts half; `auto`: found out from how well several foretell the stream.
     time_half_life
@@ -51,6 +62,8 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     lateness
         Seconds of event time by which a row may be older than the newest before it; one that is older still
         is not learned but counted, in `late_rows`.
+    robust
+        Whether a background takes rows that no component accounts for: components do not learn from them.
     reg_covar
         Added to every variance, in units of the squared scale of its feature.
     seed
@@ -81,11 +94,12 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
         lateness: float | None = None,
+        robust: bool = False,
         reg_covar: float = 1e-6,
         seed: int | None = None,
     ) -> None:
         if score not in _SCORES:
-            raise ValueError(f"score is {score!r}, expected {' or '.join(map(repr, _SCORES))}")
+            raise ValueError(f"score is {score!r}, expected one of {', '.join(map(repr, _SCORES))}")
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.score = score
@@ -96,6 +110,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         self.time_feature = time_feature
         self.weight_feature = weight_feature
         self.lateness = lateness
+        self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed
         k = whole("n_components", n_components, 1)
@@ -110,17 +125,20 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         """
         live = self._live
         if live is not None:
-            score = live.tail_one(x) if self.score == "tail_probability" else live.strangeness_one(x)
+            score: float | None = getattr(live, _LIVE[self.score])(x)
             if score is not None:
                 return score
-        return float(_SCORES[self.score](self._posterior(x))[0])
+        row = self._features.row(self._named(x))[None]
+        return float(_SCORES[self.score](self._model, row)[0])
 
     def score_many(self, X: Any) -> Any:
         """`score_one` for each row of a data frame, as a series of the same backend and index."""
         table = read_frame(X, self._beside)
-        return table.series(_SCORES[self.score](self._posterior_of(table)), "score")
+        rows = self._features.matrix(table.names, table.values)
+        return table.series(_SCORES[self.score](self._model, rows), "score")
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"n_components": 3}
         yield {"n_components": 2, "score": "log_density"}
+        yield {"n_components": 2, "score": "remoteness"}

@@ -22,6 +22,7 @@ from ..mixture import (
     learn,
     merge,
     posterior,
+    remoteness,
     to_state,
 )
 from ..mixture.arrays import Array, Ints
@@ -30,6 +31,7 @@ from ..mixture.folders import answer
 from ..mixture.following import going_on
 from ..mixture.kernels import first_beyond
 from ..mixture.learning import learn_whole
+from ..mixture.model import NOISE
 from ..mixture.rows import LARGEST, checked
 from . import inputs
 
@@ -169,7 +171,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
     def predict(self, X: Any) -> Ints:
-        """Index (n,), from 0, of each row's likeliest component."""
+        """Index (n,), from 0, of each row's likeliest component; -1 for noise, where `robust`."""
         labels: Ints = self._said(X, "label")
         return labels
 
@@ -181,16 +183,26 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         outlier: Array = self._said(X, "outlier")
         return outlier
 
+    def remoteness_samples(self, X: Any) -> Array:
+        """How far each row is (n,) from every component that counts, from 0 on; for ranking
+        (`stream_mix.mixture.remoteness`)."""
+        self._expect_fitted()
+        return remoteness(self.model_, checked(inputs.values(self, X, reset=False)))
+
     def _said(self, X: Any, name: str) -> Any:
         """What the model says of X: the answer of `posterior` by that name, labels as indices."""
         self._expect_fitted()
         model, x = self.model_, inputs.plain(self, X)
         if x is None or first_beyond(x, LARGEST) >= 0:
             x = checked(inputs.values(self, X, reset=False))
-        if (found := answer(model.spec, model.moments, x, name)) is not None:
+        robust = model.spec.robust
+        if not robust and (found := answer(model.spec, model.moments, x, name)) is not None:
             return found
         found = posterior(model, x)
-        return found.p.argmax(axis=1) if name == "label" else getattr(found, name)
+        if name != "label":
+            return getattr(found, name)
+        label = found.p.argmax(axis=1)
+        return np.where(found.label == NOISE, NOISE, label) if robust else label
 
     def _expect_fitted(self) -> None:
         """Raises NotFittedError, in scikit-learn's words, before any learning."""

@@ -41,6 +41,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         window: only about the last `window` rows count. At most one of these three can be given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
             it; one that is older still is not learned but counted, in `model_.late`.
+        robust: whether a background takes rows that no component accounts for: components do not learn from
+            them, and `predict` says -1, as DBSCAN does.
         prior: pseudo-rows (`stream_mix.mixture.Prior`; its own reg_covar is not used); None: one pseudo-row
             each, which keeps components with few rows sound. `MAXIMUM_LIKELIHOOD` is scikit-learn's M-step.
 
@@ -73,6 +75,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         time_half_life: float | None = None,
         window: int | None = None,
         lateness: float | None = None,
+        robust: bool = False,
         prior: Prior | None = None,
     ) -> None:
         self.n_components = n_components
@@ -86,6 +89,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         self.time_half_life = time_half_life
         self.window = window
         self.lateness = lateness
+        self.robust = robust
         self.prior = prior
 
     def _spec(self, random_state: int) -> Spec:
@@ -105,6 +109,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             batch_size=size,
             random_state=random_state,
             lateness=self.lateness,
+            robust=self.robust,
         )
 
     def _too_few(self, n: int, k: int) -> str:

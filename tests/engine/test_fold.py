@@ -462,3 +462,19 @@ def test_times_that_are_none_stay_none() -> None:
     _, effects = warm()
     assert all(math.isfinite(s.t) if s.t is not None else True for s in published(effects, Snapshot))  # type: ignore[attr-defined]
     assert {s.t for s in published(effects, Snapshot)} == {None}  # type: ignore[attr-defined]
+
+
+def test_noise_is_labelled_in_assignments_and_answers() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(1200, 2)) + 20.0 * (np.arange(1200) % 2)[:, None]
+    x[::20] = rng.uniform(-300.0, 300.0, (60, 2))
+    state = new(Plan({"m": Spec(2, batch_size=50, robust=True)}))
+    state, _ = step(state, Frames((Frame(x[:1000], 1000),)))
+    state, effects = step(state, Frames((Frame(x[1000:], 200),)))
+    (said,) = (effect for effect in effects if isinstance(effect, Assigned))
+    assert (said.label[::20] == -1).mean() > 0.8
+    assert (np.delete(said.label, np.s_[::20]) == -1).mean() < 0.02
+    _, (reply,) = step(state, Ask(Query("health")))
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.message, Health)
+    assert reply.message.models["m"]["noise"] == pytest.approx(0.05, abs=0.02)

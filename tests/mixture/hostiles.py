@@ -30,6 +30,7 @@ from stream_mix.mixture import (
 from stream_mix.mixture.arrays import Array
 from stream_mix.mixture.kernels.choice import chosen
 from stream_mix.mixture.live import isas
+from stream_mix.mixture.remoteness import remoteness
 
 from .lively import on, reference
 
@@ -167,7 +168,12 @@ def assert_sound(model: Model, x: Array) -> None:
         assert not isinstance(value, float) or math.isfinite(value), name
     if model.warming:
         return
-    assert set(told.label.tolist()) <= set(model.components)
+    noise = {-1} if model.spec.robust else set()
+    assert set(told.label.tolist()) <= set(model.components) | noise
+    if told.noise is not None:
+        assert ((told.noise >= 0.0) & (told.noise <= 1.0)).all()
+    remote = remoteness(model, x)
+    assert (np.isfinite(remote) & (remote >= 0.0)).all()
     for found in (model.parameters, parameters(model)):
         assert np.isfinite(found.weights).all()
         assert (found.weights > 0.0).all()

@@ -178,7 +178,8 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
         # is no question here.
         log_density = said.log_density + np.log(model.basis.scale).sum()
         slow = outlier(model.parameters, model.basis.forward(rows), log_density)
-        np.testing.assert_allclose(said.outlier, slow, rtol=1e-10, atol=1e-12)
+        # Near 0 the distribution's argument is a difference of peaks and densities, to their last digits.
+        np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-12)
 
 
 def test_the_record_that_was_given_stays_as_it_was() -> None:

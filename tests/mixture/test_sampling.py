@@ -21,9 +21,10 @@ def gone_by(sample: Sample, rows: Rows, most: int, seed: int, *, span: float | N
     """The sample after rows that carry their numbers."""
     first = int(rows.x[0, 0])
     end = first + len(rows)
-    sample = sample.taking(rows, first)
+    sample = sample.taking(rows.x, rows.w, rows.t, first)
     while sample.last < end:
-        sample = sample.onward(most, span or float(sample.last + 1), seed).taking(rows, first)
+        sample = sample.onward(most, span or float(sample.last + 1), seed, quiet=True)
+        sample = sample.taking(rows.x, rows.w, rows.t, first)
     return sample
 
 
@@ -74,7 +75,7 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
     first = int(sample.due[0])
     assert not sample.wants(100_000, first)
     assert sample.wants(first, first + 1)
-    assert sample.taking(numbered(first - 100_000, 100_000), 100_000) is sample
+    assert sample.taking(numbered(first - 100_000, 100_000).x, None, None, 100_000) is sample
     assert len(sample.due) == STRETCH
 
 
@@ -87,6 +88,15 @@ def test_a_memory_beyond_all_numbers_waits_for_ever(span: float) -> None:
     assert not sample.wants(80, 1 << 40)
 
 
+def test_stretches_grow_while_nothing_happens_and_are_short_again_after() -> None:
+    sample, lengths = begun(numbered(100), 100, 100_000, 0, 1), []
+    for quiet in (*[True] * 9, False, True):
+        sample = sample.taking(*vars(numbered(sample.last + 1)).values(), 0)
+        sample = sample.onward(100, 1e5, 0, quiet=quiet)
+        lengths.append(len(sample.due))
+    assert lengths == [32, 64, 64, 128, 128, 256, 256, 256, 256, 32, 32]
+
+
 def test_two_samples_mix_by_what_each_stands_for() -> None:
     ours, theirs = numbered(1000), numbered(1000, 5000)
     rows = mixed(ours, theirs, 300.0, 900.0, seed=0)
@@ -96,6 +106,6 @@ def test_two_samples_mix_by_what_each_stands_for() -> None:
 
 
 def test_samples_are_bounded_in_rows_and_in_numbers() -> None:
-    assert size(500, 2) == 2000
-    assert size(6400, 4) == 6400
-    assert size(500, 100_000) * 100_000 <= 1 << 21
+    assert size(5, 2) == 2000
+    assert size(200, 4) == 8000
+    assert size(5, 100_000) * 100_000 <= 1 << 21

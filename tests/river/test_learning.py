@@ -255,7 +255,7 @@ def test_bad_parameters_are_named_at_once(kind: Any, given: dict[str, Any], mess
 def test_bad_parameters_of_their_own() -> None:
     with pytest.raises(ValueError, match="n_clusters is -3, expected an integer >= 1"):
         KMeans(n_clusters=-3)
-    with pytest.raises(ValueError, match="score is 'odds', expected 'tail_probability' or 'log_density'"):
+    with pytest.raises(ValueError, match="score is 'odds', expected one of 'tail_probability', 'log_dens"):
         GaussianMixtureScorer(score="odds")
 
 

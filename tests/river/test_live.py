@@ -188,7 +188,7 @@ def test_a_model_that_was_handed_out_stays_as_it_was() -> None:
     assert state_hash(out) == before != state_hash(model.model)
 
 
-@pytest.mark.parametrize("score", ["tail_probability", "log_density"])
+@pytest.mark.parametrize("score", ["tail_probability", "log_density", "remoteness"])
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_scores(kind: str, score: str) -> None:
     rng = np.random.default_rng(0)

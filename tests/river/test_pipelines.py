@@ -117,7 +117,7 @@ def test_labels_agree_with_the_classes_of_the_data() -> None:
     assert rand.get() > 0.98
 
 
-@pytest.mark.parametrize("score", ["tail_probability", "log_density"])
+@pytest.mark.parametrize("score", ["tail_probability", "log_density", "remoteness"])
 def test_inside_a_quantile_filter(score: str) -> None:
     rng = np.random.default_rng(0)
     model = preprocessing.StandardScaler() | anomaly.QuantileFilter(

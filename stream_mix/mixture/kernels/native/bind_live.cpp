@@ -98,6 +98,12 @@ public:
         return nb::float_(model.tail());
     }
 
+    nb::object remoteness_one(nb::handle x) {
+        if (!read(x, false) || !model.take(row_.data(), false) || !model.has_tail()) return nb::none();
+        const double remote = model.remoteness();
+        return remote == remote ? nb::object(nb::float_(remote)) : nb::none();
+    }
+
     std::size_t bytes() const { return sizeof *this + model.bytes() + row_.capacity() * sizeof(double); }
 
 private:
@@ -263,6 +269,7 @@ PyMethodDef by_row[] = {method("learn_one", learn_one),
                         method("predict_proba_one", answer_one<&LiveRows::predict_proba_one>),
                         method("strangeness_one", answer_one<&LiveRows::strangeness_one>),
                         method("tail_one", answer_one<&LiveRows::tail_one>),
+                        method("remoteness_one", answer_one<&LiveRows::remoteness_one>),
                         {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_methods, by_row}, {0, nullptr}};

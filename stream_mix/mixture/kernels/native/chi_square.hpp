@@ -18,12 +18,12 @@ constexpr double SCALED[] = {
     1.69599580794304781e-06, -2.77496111228837635e-08, -2.14306922758236388e-07, 8.52635981748303326e-09,
     1.75521763074339273e-08};
 
-// Complementary error function for s >= 0, where `decay` is e^(-s^2).
-static inline vec erfc(vec s, vec decay) {
+// e^(s^2) times the complementary error function, for s >= 0.
+static inline vec scaled_erfc(vec s) {
     const vec u = (s - MIDDLE) / (s + MIDDLE);
     vec series = splat(SCALED[20]);
     for (int i = 19; i >= 0; --i) series = series * u + SCALED[i];
-    return decay * series / (1.0 + s + s);
+    return series / (1.0 + s + s);
 }
 
 // 1 / a for the powers y^a / Gamma(a + 1) of a survival function, from the second on; degrees <= 700.
@@ -40,17 +40,24 @@ struct Degrees {
 // Beyond y = 700 nothing is left of e^-y, and below it no sum of powers overflows.
 constexpr double FAR = 700.0;
 
-// P(chi^2 <= 2 y), 0 <= y <= FAR, where `decay` is e^-y: the survival function is e^-y times the sum of
-// y^a / Gamma(a + 1) over a = n / 2 - 1, n / 2 - 2, ... >= 0, and erfc(sqrt y) where a ends in 1/2.
-static inline vec chi_square(vec y, vec decay, const Degrees& degrees) {
-    vec powers = splat(1.0), survival = splat(0.0);
+// e^y P(chi^2 > 2 y), 0 <= y <= FAR: the sum of y^a / Gamma(a + 1) over a = n / 2 - 1, n / 2 - 2, ... >= 0, and
+// e^y erfc(sqrt y) where a ends in 1/2.
+static inline vec scaled_survival(vec y, const Degrees& degrees) {
+    vec powers = splat(1.0);
     for (std::int64_t i = degrees.powers - 1; i > 0; --i) powers = powers * (y * degrees.inverse[i]) + 1.0;
-    if (degrees.n % 2) {
-        const vec root = sqrt(y);
-        powers = degrees.powers ? powers * root * (2.0 / SQRT_PI) : survival;
-        survival = erfc(root, decay);
-    }
-    return max(1.0 - (survival + powers * decay), splat(0.0));
+    if (degrees.n % 2 == 0) return powers;
+    const vec root = sqrt(y);
+    return (degrees.powers ? powers * root * (2.0 / SQRT_PI) : splat(0.0)) + scaled_erfc(root);
+}
+
+// P(chi^2 <= 2 y), 0 <= y <= FAR, where `decay` is e^-y.
+static inline vec chi_square(vec y, vec decay, const Degrees& degrees) {
+    return max(1.0 - scaled_survival(y, degrees) * decay, splat(0.0));
+}
+
+// log P(chi^2 > 2 y), y >= 0; beyond FAR it falls as -y alone.
+static inline vec log_survival(vec y, const Degrees& degrees) {
+    return log(scaled_survival(min(y, splat(FAR)), degrees)) - y;
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -77,6 +77,9 @@ struct LiveKernels {
     void (*fold)(Live&, double weight, double fade);
     // The chance that a row drawn from the mixture is likelier than the one in hand, after its score.
     double (*tail)(const Live&);
+    // How far the row in hand is from all components that count (remoteness.py); it scores the row its own way, so
+    // that nothing of a score before is left. NaN where that could not be done.
+    double (*remoteness)(Live&);
     // Computes what follows from the moments, `seen` being whole.
     void (*derive)(Live&);
     // Makes `seen` whole.

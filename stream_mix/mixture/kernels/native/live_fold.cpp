@@ -216,9 +216,10 @@ void spread(const Live& s) {
 
 bool score(Live& s);
 double tail(const Live& s);
+double remoteness(Live& s);
 
 }  // namespace stream_mix::STREAM_MIX_ISA
 
 namespace stream_mix::STREAM_MIX_ISA {
-const LiveKernels live_kernels{score, fold, tail, derive, spread};
+const LiveKernels live_kernels{score, fold, tail, remoteness, derive, spread};
 }

@@ -53,6 +53,8 @@ public:
     std::int64_t label() const { return s_.label; }
     double log_density() const;
     double tail() const { return kernels_.tail(s_); }
+    // NaN where it could not be done.
+    double remoteness() { return kernels_.remoteness(s_); }
     bool has_tail() const { return s_.n <= 700; }
 
     // One step of online EM with row x (d,), weight w and event time t (NaN: none). False where this is not to be
