@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from stream_mix.config.addresses import Address, parse_endpoint, parse_host_port, parse_seconds
+from stream_mix.config.errors import NUMBER
 
 if TYPE_CHECKING:
     from stream_mix.mixture import Spec
@@ -51,6 +61,10 @@ Text = Annotated[str, Field(strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+Components = Annotated[
+    Annotated[Count, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else NUMBER),
+]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
@@ -179,8 +193,10 @@ class Model(Section):
     """names the model in topics and commands"""
     family: Literal["kmeans", "spherical", "diag", "tied", "full"] = "full"
     """components: equal spheres of equal weight, spheres, upright ellipses, one ellipse for all, or any"""
-    n_components: Count = 8
-    """number of components"""
+    n_components: Components = 8
+    """number of components; "auto": as many as the rows speak for, and anew as they come"""
+    up_to: Count = 64
+    """most components where `n_components` is "auto" """
     assignment: Literal["soft", "hard"] | None = None
     """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
     half_life: Positive | None = None
@@ -217,7 +233,8 @@ class Model(Section):
         elif self.window is not None:
             memory = mixture.Window(self.window)
         return mixture.Spec(
-            n_components=self.n_components,
+            n_components=1 if self.n_components == "auto" else self.n_components,
+            up_to=self.up_to if self.n_components == "auto" else None,
             family=self.family,
             assignment=self.assignment,
             memory=memory,

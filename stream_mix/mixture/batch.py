@@ -14,13 +14,16 @@ import numpy as np
 
 from .arrays import Array
 from .basis import Basis
+from .choosing import choose
 from .em import batch_moments
 from .families import Parameters, estimate
 from .model import Model, data_log_density
 from .moments import Moments, lineage_of
+from .moves import Reservoir
 from .rows import Rows
 from .seeding import start as seeded
 from .spec import Spec
+from .starting import started_prior
 
 SAMPLE = 4
 """The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
@@ -155,6 +158,10 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
         drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
         picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
         z, w = z[picked], count.astype(np.float64)
+    if spec.up_to is not None:
+        known = (~np.isnan(z)).any(axis=0).astype(np.float64)[None]
+        rows = Reservoir(z, w, basis, spec.family_value, started_prior(spec.prior), known, spec.hard)
+        return choose(rows, None, spec.up_to, rng).parameters
     return seeded(z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
 
 
@@ -162,7 +169,7 @@ def _sweeps(
     z: Array, w: Array, spec: Spec, found: Parameters, max_iter: int, tol: float, basis: Basis
 ) -> tuple[Moments, tuple[float, ...], bool]:
     """Sweeps over all rows z (n, d): the last one's moments, mean log densities, whether they converged."""
-    known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (spec.n_components, 1))
+    known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (len(found.weights), 1))
     weights = None if (w == 1.0).all() else w
     lineage = lineage_of(found.means, basis)
     bounds: list[float] = []
@@ -209,5 +216,7 @@ def _with_empty(moments: Moments, means: Array) -> Moments:
 
 def _model(spec: Spec, moments: Moments, learned: int) -> Model:
     """A model past its start that holds these moments."""
+    if spec.up_to is not None:
+        spec = replace(spec, n_components=moments.k)
     blank = Model.new(spec, moments.d)
     return replace(blank, store=(moments,), next_start=0, generation=1, learned=learned)

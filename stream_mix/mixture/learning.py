@@ -192,11 +192,12 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     if not model.next_start or learned < model.next_start:
         return _step(model, rows, offset)[:2]
     if not model.store:
-        born = tuple(Change("born", component, (), offset) for component in model.components)
-        return started(model, learned), Learned(len(rows), 1, 0.0, born)
+        model, born = started(model, learned)
+        return model, Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
     evidence, gained = _evidence(model, rows, z, e_step(model.parameters, z).log_density)
-    return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
+    model, changes = started(model, learned)
+    return replace(model, evidence=evidence), Learned(len(rows), 1, gained, changes)
 
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:
@@ -208,9 +209,7 @@ def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[t
     return (fade * model.evidence[0] + gained, fade * model.evidence[1] + float(rows.w.sum())), gained
 
 
-def _step(
-    model: Model, rows: Rows, offset: int, *, tell: bool = False
-) -> tuple[Model, Learned, Told | None]:
+def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple[Model, Learned, Told | None]:
     """Online EM: scale what is remembered, add the batch (Cappé & Moulines 2009, eqs. 12-13).
 
     With `tell`, and nothing missing, also what the model said of the rows before.

@@ -80,7 +80,7 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     (8, True)
     """
     _same_kind(model, other)
-    most = model.k if n_components is None else n_components
+    most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
@@ -182,14 +182,15 @@ def _rows(model: Model) -> Rows:
 def _told(model: Model, other: Model) -> Model:
     """One of the models, the first if it can be, after all rows of the other, whose start is not settled."""
     learner, rows = (model, _rows(other)) if other.next_start else (other, _rows(model))
-    if learner.k != model.k:
+    if learner.k != model.k and model.spec.up_to is None:
         raise ValueError(
             f"merge: the first model's start is not settled and the other has {learner.k} components,"
             f" expected {model.k}; merge it into the other instead"
         )
     # What the other has taken is not late.
-    after, _ = learn(replace(learner, spec=replace(model.spec, lateness=None)), rows)
-    return replace(after, spec=model.spec, late=model.late + other.late)
+    after, _ = learn(replace(learner, spec=replace(learner.spec, lateness=None)), rows)
+    spec = replace(model.spec, n_components=after.k)
+    return replace(after, spec=spec, late=model.late + other.late)
 
 
 def _common_basis(model: Model, other: Model) -> Basis:

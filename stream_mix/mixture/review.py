@@ -20,6 +20,7 @@ import numpy as np
 from .arrays import Array, Ints
 from .basis import Basis, without_giants
 from .changes import Change, renamed
+from .choosing import choose, judged
 from .em import batch_moments, e_step
 from .families import Parameters
 from .model import Model, posterior
@@ -28,7 +29,7 @@ from .moves import Reservoir
 from .rows import Rows
 from .sampling import Sample, outlives, size
 from .seeding import FAR, start
-from .starting import in_order, started_prior
+from .starting import in_order, rebased, started_prior
 
 _SURPRISE = 6.0, 10.0
 """Standard deviations, and nats beside, by which the shares of fresh rows must differ from the weights."""
@@ -44,6 +45,10 @@ _DOUBT = math.log(100.0)
 
 _REST = 1.0 / 64.0
 """Between two reviews as many rows must come as this share of all before; more after one in vain."""
+
+_SPANS = 4
+"""Where the rows say how many components there are, a review is due when rows have doubled, or when memory
+has been renewed so many times."""
 
 _CHEAP = 4e8
 """Floating-point operations of a start for which that holds; a dearer one waits longer, at most until rows
@@ -63,8 +68,13 @@ def sampled(model: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
         most = size(model.spec.start_rows(model.d), model.d)
         sample = sample.onward(most, _span(model, sample), model.spec.random_state).taking(rows, first)
     model = replace(model, sample=sample)
-    due = len(fresh) and model.learned >= sample.rest and outlives(_span(model, sample), sample.rows)
-    if not due or not _surprising(model, Rows.concatenated(fresh)):
+    if not len(fresh) or not outlives(_span(model, sample), sample.rows):
+        return model, ()
+    if sample.review is not None and model.learned >= sample.review:
+        most = int(_SPANS * _span(model, sample))
+        sample = replace(sample, review=model.learned + min(model.learned, most))
+        return _after_review(replace(model, sample=sample), sample, sample.settled())
+    if model.learned < sample.rest or not _surprising(model, Rows.concatenated(fresh)):
         return model, ()
     return _after_review(model, sample, sample.settled())
 
@@ -76,12 +86,13 @@ def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tupl
     if found is None:
         return replace(model, sample=replace(sample, rest=rest)), ()
     after = e_step(found.parameters, found.z).label
-    shared = np.zeros((model.k, model.k))
+    shared = np.zeros((model.k, len(found.parameters.weights)))
     np.add.at(shared, (found.before, after), found.w)
     ids = renamed(model.components, sample.named, shared, model.learned)
     sample = replace(sample, rest=rest, named=ids.named)
     model = _in_place(model, found, in_order(found.parameters, np.array(ids.order)))
-    return replace(model, components=ids.components, sample=sample), ids.changes
+    spec = model.spec if model.spec.up_to is None else replace(model.spec, n_components=len(ids.components))
+    return replace(model, spec=spec, components=ids.components, sample=sample), ids.changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +146,13 @@ def _reviewed(model: Model, rows: Rows) -> _Better | None:
     # Giants are no part of the clustering: one would take a component for itself, or draw one away.
     near = ~(np.abs(z) > FAR).any(axis=1)
     z, w = z[near], rows.w[near]
-    present = replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store)).parameters
+    present = rebased(model, basis).parameters
     judges = np.arange(len(z)) % _HELD_BACK == _HELD_BACK - 1
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     whole = Reservoir(z, w, basis, family, started_prior(spec.prior), known, spec.hard)
+    if spec.up_to is not None:
+        new = _chosen(model, present, whole, spec.up_to)
+        return None if new is None else _Better(new, basis, z, w, e_step(present, z).label)
     judge = replace(whole, z=z[judges], w=w[judges])
     best = _best(model, present, replace(whole, z=z[~judges], w=w[~judges]), judge)
     if not _better(best, present, judge):
@@ -153,6 +167,14 @@ def _best(model: Model, present: Parameters, fitted: Reservoir, judge: Reservoir
     family, prior, hard = fitted.family, fitted.prior, fitted.hard
     new = start(fitted.z, fitted.w, model.k, family, prior, fitted.basis, rng, hard=hard)
     return new if _better(new, old, judge) else old
+
+
+def _chosen(model: Model, present: Parameters, rows: Reservoir, up_to: int) -> Parameters | None:
+    """The mixture of as many components as the sample speaks for; None where the present one is as good."""
+    rng = np.random.default_rng([model.spec.random_state, model.learned])
+    old = judged(rows, present, _STEPS[0])
+    new = choose(rows, old.parameters, up_to, rng)
+    return new.parameters if new.value > old.value + _DOUBT else None
 
 
 def _better(new: Parameters, old: Parameters, judge: Reservoir) -> bool:

@@ -42,6 +42,7 @@ class Sample:
         places: where in `rows` each of them goes; at the end, while the sample is filled.
         rest: rows learned before which the next review is not made.
         named: ids that were given to components so far.
+        review: rows learned at which a review is due whatever the rows are like; None: at none.
     """
 
     rows: Rows
@@ -50,6 +51,7 @@ class Sample:
     places: Ints
     rest: int
     named: int
+    review: int | None = None
 
     @property
     def last(self) -> int:

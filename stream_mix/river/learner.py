@@ -55,7 +55,7 @@ class Learner(Views, base.Estimator):
     lateness: float | None
     seed: int | None
 
-    def _begin(self, n_components: int, family: str, prior: Prior) -> None:
+    def _begin(self, n_components: int, family: str, prior: Prior, up_to: int | None = None) -> None:
         """An empty model. Raises ValueError for parameters that make no sense."""
         if self.time_feature is not None and self.time_feature == self.weight_feature:
             raise ValueError(f"time_feature and weight_feature are both {self.time_feature!r}, expected two")
@@ -63,6 +63,7 @@ class Learner(Views, base.Estimator):
         drawn = int(np.random.default_rng().integers(1 << 62))
         spec = Spec(
             n_components=n_components,
+            up_to=up_to,
             family=family,
             memory=memory_of(self.half_life, self.time_half_life, self.window),
             prior=prior,

@@ -94,6 +94,8 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if first:
             model = Model.new(spec, x.shape[1])
         else:
+            if spec.up_to is not None:
+                spec = replace(spec, n_components=self.model_.spec.n_components)
             model = self.model_ if spec == self.model_.spec else replace(self.model_, spec=spec)
         model, _ = learn(model, _rows(x, sample_weight, t))
         self.model_, _ = flush(model)
@@ -199,8 +201,9 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     def _same_shape(self, spec: Spec) -> None:
         """Refuses what cannot change while a model learns; memory, prior and batch size can."""
-        for name in ("n_components", "family"):
-            before, now = getattr(self.model_.spec, name), getattr(spec, name)
+        known = self.model_.spec.asked
+        for name in ("n_components", "up_to", "family"):
+            before, now = getattr(known, name), getattr(spec, name)
             if before != now:
                 raise ValueError(
                     f"partial_fit: {name} was {before!r} and is now {now!r}; fit or clone starts afresh"
