@@ -221,6 +221,12 @@ class Model(Section):
             raise rule(f"found {' and '.join(given)}, expected at most one memory")
         return self
 
+    @model_validator(mode="after")
+    def _number_of_spheres(self) -> Model:
+        if self.family == "kmeans" and self.n_components == "auto":
+            raise rule('found n_components "auto" with family "kmeans", expected a number or another family')
+        return self
+
     def spec(self) -> Spec:
         """Return the mixture's own description of this model."""
         from stream_mix import mixture

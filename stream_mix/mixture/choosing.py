@@ -18,13 +18,13 @@ import numpy as np
 from .arrays import Bools
 from .completed import criterion
 from .cutting import LEAST_ROWS, ONE_MODE, STEPS, halves, with_cuts
-from .em import e_step
+from .em import e_step, nearest_moments
 from .families import Parameters, estimate
 from .moments import Moments
 from .moves import Reservoir
 from .overlap import overlaps_of
 from .reduction import placed
-from .seeding import start
+from .seeding import greedy_kmeans_plusplus, start
 
 _NEARLY = 0.05
 """Rows that may differ, as a share, between two components that are cut alike."""
@@ -60,7 +60,7 @@ def choose(reservoir: Reservoir, present: Parameters | None, up_to: int, rng: np
     found = search.from_(_first(reservoir, present, rng))
     for _ in range(_ROUNDS):
         above = max(found.k, min(up_to, max(2 * found.k, _ABOVE), len(reservoir.z) // LEAST_ROWS))
-        anew = search.from_(judged(reservoir, _started(reservoir, above, rng), 1))
+        anew = search.from_(judged(reservoir, _covering(reservoir, above, rng), sum(STEPS)))
         found, before = max(found, anew, key=_value), found
         if found.k == before.k:
             break
@@ -84,6 +84,14 @@ def _started(reservoir: Reservoir, k: int, rng: np.random.Generator) -> Paramete
         reservoir.z, reservoir.w, k, reservoir.family, reservoir.prior, reservoir.basis, rng,
         hard=reservoir.hard,
     )  # fmt: skip
+
+
+def _covering(reservoir: Reservoir, k: int, rng: np.random.Generator) -> Parameters:
+    """Components all over the rows: where they stand well does not matter, most are joined to others."""
+    points = np.where(np.isnan(reservoir.z), 0.0, reservoir.z)
+    centres = greedy_kmeans_plusplus(points, reservoir.w, k, rng)
+    moments = nearest_moments(reservoir.family, centres, points, reservoir.w, reservoir.basis)
+    return estimate(reservoir.family, moments, reservoir.prior)
 
 
 def judged(reservoir: Reservoir, parameters: Parameters, steps: int) -> Chosen:

@@ -65,6 +65,11 @@ class Spec:
         most = self.up_to
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ValueError(f"up_to is {most!r}, expected an integer >= 1 or None")
+        if most is not None and self.family_value.equal_weights:
+            raise ValueError(
+                f"up_to is {most}, expected None with family {self.family!r}: equal spheres cover any cluster"
+                " that is not one of them with several"
+            )
         if most is not None and most < self.n_components:
             raise ValueError(f"up_to is {most}, expected {self.n_components} at least, as many as there are")
 

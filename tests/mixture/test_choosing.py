@@ -122,5 +122,7 @@ def test_a_bound_that_makes_no_sense_is_refused() -> None:
     for bad in (0, 2.5, True, "8"):
         with pytest.raises(ValueError, match="up_to is"):
             Spec(n_components=1, up_to=bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="up_to is 8, expected None with family 'kmeans'"):
+        Spec(n_components=1, family="kmeans", up_to=8)
     with pytest.raises(ValueError, match="up_to is 3, expected 8 at least"):
         Spec(n_components=8, up_to=3)
