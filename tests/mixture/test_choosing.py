@@ -20,6 +20,7 @@ from stream_mix.mixture import (
     to_state,
 )
 from stream_mix.mixture.batch import fit
+from stream_mix.mixture.changes import Change
 from stream_mix.mixture.state import state_hash
 
 AUTO = Spec(n_components=1, up_to=64, batch_size=64)
@@ -34,8 +35,9 @@ def clusters(k: int, n: int, seed: int, *, d: int = 2, apart: float = 9.0) -> np
     return apart * centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
 
 
-def learned(x: np.ndarray, spec: Spec = AUTO, piece: int = 10**9) -> tuple[Model, list]:
-    model, changes = Model.new(spec, x.shape[1]), []
+def learned(x: np.ndarray, spec: Spec = AUTO, piece: int = 10**9) -> tuple[Model, list[Change]]:
+    model = Model.new(spec, x.shape[1])
+    changes: list[Change] = []
     for start in range(0, len(x), piece):
         model, done = learn(model, Rows.of(x[start : start + piece]))
         changes += done.changes
