@@ -159,7 +159,7 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
         picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
         z, w = z[picked], count.astype(np.float64)
     if spec.up_to is not None:
-        known = (~np.isnan(z)).any(axis=0).astype(np.float64)[None]
+        known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (1, 1))
         rows = Reservoir(z, w, basis, spec.family_value, started_prior(spec.prior), known, spec.hard)
         return choose(rows, None, spec.up_to, rng).parameters
     return seeded(z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard)
