@@ -189,8 +189,7 @@ def _told(model: Model, other: Model) -> Model:
         )
     # What the other has taken is not late.
     after, _ = learn(replace(learner, spec=replace(learner.spec, lateness=None)), rows)
-    spec = replace(model.spec, n_components=after.k)
-    return replace(after, spec=spec, late=model.late + other.late)
+    return replace(after, spec=replace(model.spec, n_components=after.k), late=model.late + other.late)
 
 
 def _common_basis(model: Model, other: Model) -> Basis:
