@@ -66,6 +66,8 @@ def test_settings_are_frozen() -> None:
         ("[engine]\nbogus = 1", "engine.bogus: unknown key, expected one of name, features, log, log_level"),
         ('[[models]]\nn_components = "5"', "models[0].n_components: found '5', expected a whole number"),
         ("[[models]]\nn_components = true", "models[0].n_components: found true, expected a whole number"),
+        ('[[models]]\nfamily = "kmeans"\nn_components = "auto"',
+         'models[0]: found n_components "auto" with family "kmeans", expected a number or another family'),
         ("[[models]]\nn_components = 0", "models[0].n_components: found 0, expected a number >= 1"),
         ("[[models]]\nhalf_life = nan", "models[0].half_life: found nan, expected a finite number"),
         ("[[models]]\nhalf_life = 0", "models[0].half_life: found 0, expected a number > 0"),

@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+NUMBER = "a number"
+"""What the library calls the one of two kinds of value that has bounds; no part of a key."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used, in one line: file, key, what was found, what was expected."""
@@ -39,8 +42,9 @@ def explain(
         found = [entry for entry in found if entry["type"] != "too_short"]
     # An unknown key comes first: it is often the reason why another one is missing.
     first = min(found, key=lambda entry: entry["type"] != "extra_forbidden")
-    key = key_path(first["loc"])
-    steps = (key_path(first["loc"][: i + 1]) for i in range(len(first["loc"])))
+    loc = tuple(part for part in first["loc"] if part != NUMBER)
+    key = key_path(loc)
+    steps = (key_path(loc[: i + 1]) for i in range(len(loc)))
     where = next((f"environment {origins[step]}" for step in steps if step in origins), source)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ConfigError(f"{where}: {f'{key}: ' if key else ''}{_sentence(first, settings)}{more}")

@@ -11,7 +11,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
@@ -19,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from stream_mix.config.addresses import Address, parse_endpoint, parse_host_port, parse_seconds
+from stream_mix.config.errors import NUMBER
 
 if TYPE_CHECKING:
     from stream_mix.mixture import Spec
@@ -65,6 +68,10 @@ Text = Annotated[str, Field(strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+Components = Annotated[
+    Annotated[Count, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else NUMBER),
+]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
@@ -230,8 +237,10 @@ class Model(Section):
     """names the model in topics and commands"""
     family: Literal["kmeans", "spherical", "diag", "tied", "full"] = "full"
     """components: equal spheres of equal weight, spheres, upright ellipses, one ellipse for all, or any"""
-    n_components: Count = 8
-    """number of components"""
+    n_components: Components = 8
+    """number of components; "auto": as many as the rows speak for, and anew as they come"""
+    up_to: Count = 64
+    """most components where `n_components` is "auto" """
     assignment: Literal["soft", "hard"] | None = None
     """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
     half_life: PositiveOrAuto | None = None
@@ -258,13 +267,21 @@ class Model(Section):
             raise rule(f"found {' and '.join(given)}, expected at most one memory")
         return self
 
+    @model_validator(mode="after")
+    def _number_of_spheres(self) -> Model:
+        if self.family == "kmeans" and self.n_components == "auto":
+            raise rule('found n_components "auto" with family "kmeans", expected a number or another family')
+        return self
+
     def spec(self) -> Spec:
         """Return the mixture's own description of this model."""
         from stream_mix import mixture
 
         memory: Any = mixture.Forever()
+        auto = self.n_components == "auto"
+        k = 1 if self.n_components == "auto" else self.n_components
         if self.half_life == "auto":
-            memory = mixture.Adaptive.suited(self.n_components, self.batch_size)
+            memory = mixture.Adaptive.suited(k, self.batch_size)
         elif self.half_life is not None:
             memory = mixture.HalfLife(self.half_life)
         elif self.time_half_life is not None:
@@ -272,7 +289,8 @@ class Model(Section):
         elif self.window is not None:
             memory = mixture.Window(self.window)
         return mixture.Spec(
-            n_components=self.n_components,
+            n_components=k,
+            up_to=self.up_to if auto else None,
             family=self.family,
             assignment=self.assignment,
             memory=memory,

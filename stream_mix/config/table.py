@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from stream_mix.config.errors import table_at
 from stream_mix.config.settings import Settings
@@ -60,6 +60,8 @@ def _kind(annotation: Any) -> str:
         return ", ".join(f"`{json.dumps(choice)}`" for choice in arguments)
     if origin is tuple:
         return "list of text"
+    if origin is Union and NoneType not in arguments:
+        return " or ".join(map(_kind, arguments))
     if NoneType in arguments:
         return _kind(next(kind for kind in arguments if kind is not NoneType))
     if origin is not None and hasattr(annotation, "__metadata__"):

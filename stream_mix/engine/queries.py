@@ -63,8 +63,8 @@ def judged(state: EngineState, model: Model) -> Validity:
     """The figures of a model, with its stability where another differs from it in its seed alone."""
     found = measured(model)
     for learner in state.learners.values():
-        spec = learner.border.spec
-        if spec != model.spec and replace(spec, random_state=model.spec.random_state) == model.spec:
+        spec, own = learner.border.spec.asked, model.spec.asked
+        if spec != own and replace(spec, random_state=own.random_state) == own:
             return replace(found, stability=stability(model, learner.border))
     return found
 

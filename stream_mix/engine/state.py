@@ -194,7 +194,9 @@ def from_state(tree: Mapping[str, Any], plan: Plan) -> EngineState:
     if tree.get("engine_version") != STATE_VERSION:
         raise ValueError(f"engine state: version {tree.get('engine_version')!r}, expected {STATE_VERSION}")
     models = {name: (shown, model_from_state(model)) for name, shown, model in tree["models"]}
-    if {name: model.spec for name, (_, model) in models.items()} != dict(plan.specs):
+    if {name: model.spec.asked for name, (_, model) in models.items()} != {
+        name: spec.asked for name, spec in plan.specs.items()
+    }:
         raise ValueError("engine state: made by other models than the configuration's")
     if tuple(tree["fixed"]) != plan.features:
         raise ValueError("engine state: made with other fixed features than the configuration's")

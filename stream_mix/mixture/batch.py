@@ -16,12 +16,15 @@ from .adaptive import Adaptive, Choice
 from .arrays import Array
 from .background import Background, moments_of
 from .basis import Basis
+from .choosing import choose
 from .families import Parameters, estimate
 from .model import Model, data_log_density
 from .moments import Moments, lineage_of
+from .moves import Reservoir
 from .rows import Rows
 from .seeding import start as seeded
 from .spec import Spec
+from .starting import started_prior
 
 SAMPLE = 4
 """The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
@@ -156,6 +159,10 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
         drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
         picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
         z, w = z[picked], count.astype(np.float64)
+    if spec.up_to is not None:
+        known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (1, 1))
+        rows = Reservoir(z, w, basis, spec.family_value, started_prior(spec.prior), known, spec.hard)
+        return choose(rows, None, spec.up_to, rng).parameters
     return seeded(
         z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard, robust=spec.robust
     )
@@ -165,7 +172,7 @@ def _sweeps(
     z: Array, w: Array, spec: Spec, found: Parameters, max_iter: int, tol: float, basis: Basis
 ) -> tuple[Moments, tuple[float, ...], bool]:
     """Sweeps over all rows z (n, d): the last one's moments, mean log densities, whether they converged."""
-    known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (spec.n_components, 1))
+    known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (len(found.weights), 1))
     weights = None if (w == 1.0).all() else w
     lineage = lineage_of(found.means, basis)
     bounds: list[float] = []
@@ -214,6 +221,8 @@ def _with_empty(moments: Moments, means: Array) -> Moments:
 
 def _model(spec: Spec, moments: Moments, learned: int) -> Model:
     """A model past its start that holds these moments."""
+    if spec.up_to is not None:
+        spec = replace(spec, n_components=moments.k)
     blank = Model.new(spec, moments.d)
     blank = replace(blank, next_start=0, generation=1, learned=learned)
     if not isinstance(spec.memory, Adaptive):

@@ -9,13 +9,15 @@ import numpy as np
 
 from .adaptive import Adaptive, Choice, asked, decided, judged_anew, levelled, seen_as
 from .arrays import Array
-from .em import batch_moments, e_step
+from .background import Background, moments_of
+from .em import e_step
 from .folders import answer
 from .memory import Store
 from .model import Model, data_log_density
 from .moments import Moments
 from .rows import Rows
 from .spec import Spec
+from .starting import reviewed
 
 
 def followed(
@@ -41,7 +43,8 @@ def followed(
 def going_on(model: Model, spec: Spec) -> Model:
     """The model with other choices from here on: where records begin to stand side by side, each begins with
     what the model knows, and where they cease to, the one in use stays."""
-    memory, model = model.spec.memory, replace(model, spec=spec)
+    memory, kept = model.spec.memory, model.sample if reviewed(spec) else None
+    model = replace(model, spec=spec, sample=kept)
     if spec.memory == memory or not model.store:
         return model
     before = replace(model, spec=replace(spec, memory=memory)).moments
@@ -54,7 +57,8 @@ def _own(model: Model, z: Array, w: Array | None) -> Moments:
     """The moments of a batch as the record of clusters on the move finds them."""
     lens = _alone(model, levelled(model.store[0]))
     basis, lineage = lens.basis, lens.moments.lineage
-    return batch_moments(lens.parameters, z, w, basis, lineage, lens.known, model.spec.hard)[0]
+    background = Background.of(model.store[0]) if model.spec.robust else None
+    return moments_of(lens.parameters, background, z, w, basis, lineage, lens.known, model.spec.hard)[0]
 
 
 def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> list[Array]:
@@ -63,9 +67,12 @@ def _foretold(model: Model, memory: Adaptive, rows: Rows, z: Array) -> list[Arra
     assert model.choice is not None
     for record, n in enumerate(asked(memory.extra, model.choice, len(rows), model.generation)):
         seen = seen_as(memory, model.store, record)
-        found = answer(model.spec, seen, rows.x[:n], "log_density") if n else np.empty(0)
+        beside = model.spec.robust
+        found = None if beside else answer(model.spec, seen, rows.x[:n], "log_density") if n else np.empty(0)
         if found is None:
             densities = e_step(_alone(model, seen).parameters, z[:n]).log_density
+            if beside:
+                densities = Background.of(model.store[record]).log_density(z[:n], densities)
             found = data_log_density(seen.basis, z[:n], densities)
         told.append(found)
     return told

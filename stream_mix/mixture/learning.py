@@ -195,11 +195,12 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     if not model.next_start or learned < model.next_start:
         return _step(model, rows, offset)[:2]
     if not model.store:
-        born = tuple(Change("born", component, (), offset) for component in model.components)
-        return started(model, learned), Learned(len(rows), 1, 0.0, born)
+        model, born = started(model, learned)
+        return model, Learned(len(rows), 1, 0.0, born)
     z = model.basis.forward(rows.x)
     evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
-    return replace(started(model, learned), evidence=evidence), Learned(len(rows), 1, gained)
+    model, changes = started(model, learned)
+    return replace(model, evidence=evidence), Learned(len(rows), 1, gained, changes)
 
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:

@@ -31,7 +31,8 @@ from .model import Model
 from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
-from .sampling import Sample, begun, mixed, size
+from .sampling import begun, mixed, size
+from .starting import reviewed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     (8, True)
     """
     _same_kind(model, other)
-    most = model.k if n_components is None else n_components
+    most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
@@ -90,7 +91,8 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     basis = _common_basis(model, other)
     model, other = _rebased(model, basis), _rebased(other, basis)
     if model.store[0].lineage == other.store[0].lineage and model.components == other.components:
-        return _joined(model, other, model.store, other.store), Merged(exact=True)
+        joined = _joined(model, other, model.store, other.store)
+        return _sampled(joined, model, other), Merged(exact=True)
     return _matched(model, other, most)
 
 
@@ -108,12 +110,12 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         missing = model.spec.start_rows(model.d) - model.learned
         raise ValueError(f"shards: the model needs {missing} more rows for its start to be settled")
     share = 1.0 / n
-    first = _sampling(
-        replace(
-            model,
-            store=tuple(bucket.scale(share) for bucket in model.store),
-            evidence=(model.evidence[0] * share, model.evidence[1] * share),
-        )
+    first = replace(
+        model,
+        store=tuple(bucket.scale(share) for bucket in model.store),
+        evidence=(model.evidence[0] * share, model.evidence[1] * share),
+        # A review would part them: merged again they would not be one model any more.
+        sample=None,
     )
     further = replace(
         first,
@@ -122,18 +124,7 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         learned=0,
         late=0,
     )
-    return (first, *[_sampling(further)] * (n - 1))
-
-
-def _sampling(model: Model) -> Model:
-    """The model, whose counts or mass are no longer what they were, with its sample going on from there."""
-    if model.sample is None:
-        return model
-    rows = model.sample.settled()
-    span = float(model.moments.mass.sum()) / float(rows.w.mean())
-    most = size(model.k, model.d)
-    sample = begun(rows, most, model.learned, model.spec.random_state, model.sample.named, span)
-    return replace(model, sample=sample)
+    return (first, *[further] * (n - 1))
 
 
 def arranged(model: Model, columns: Ints) -> Model:
@@ -183,14 +174,14 @@ def _rows(model: Model) -> Rows:
 def _told(model: Model, other: Model) -> Model:
     """One of the models, the first if it can be, after all rows of the other, whose start is not settled."""
     learner, rows = (model, _rows(other)) if other.next_start else (other, _rows(model))
-    if learner.k != model.k:
+    if learner.k != model.k and model.spec.up_to is None:
         raise ValueError(
             f"merge: the first model's start is not settled and the other has {learner.k} components,"
             f" expected {model.k}; merge it into the other instead"
         )
     # What the other has taken is not late.
-    after, _ = learn(replace(learner, spec=replace(model.spec, lateness=None)), rows)
-    return replace(after, spec=model.spec, late=model.late + other.late)
+    after, _ = learn(replace(learner, spec=replace(learner.spec, lateness=None)), rows)
+    return replace(after, spec=replace(model.spec, n_components=after.k), late=model.late + other.late)
 
 
 def _common_basis(model: Model, other: Model) -> Basis:
@@ -210,7 +201,7 @@ def _rebased(model: Model, basis: Basis) -> Model:
 
 def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
     """Both models' counts, and stores of one lineage added."""
-    joined = replace(
+    return replace(
         model,
         store=model.spec.memory.beside(ours, model.t, theirs, other.t),
         generation=model.generation + other.generation,
@@ -218,20 +209,26 @@ def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:
         t=float(np.fmax(model.t, other.t)),
         evidence=(model.evidence[0] + other.evidence[0], model.evidence[1] + other.evidence[1]),
         late=model.late + other.late,
-        sample=_sample(model, other),
         choice=_choice(model, other),
     )
-    return _sampling(joined)
 
 
-def _sample(model: Model, other: Model) -> Sample | None:
-    """Rows of both models' samples, by how much each remembers; None where one has none."""
-    ours, theirs = model.sample, other.sample
-    if ours is None or theirs is None:
-        return None
+def _sampled(result: Model, model: Model, other: Model) -> Model:
+    """The result with rows of both models' samples, by how much each remembers; with none where one has none,
+    or where the result is not reviewed."""
+    ours, theirs, spec = model.sample, other.sample, result.spec
+    if ours is None or theirs is None or not reviewed(spec):
+        return replace(result, sample=None)
     mass = float(model.moments.mass.sum()), float(other.moments.mass.sum())
-    rows = mixed(ours.settled(), theirs.settled(), *mass, seed=model.spec.random_state)
-    return replace(ours, rows=rows, fresh=(), looked=0, named=max(ours.named, theirs.named))
+    rows = mixed(ours.settled(), theirs.settled(), *mass, seed=spec.random_state)
+    named = max(_named(model), _named(other), max(result.components) + 1)
+    sample = begun(rows, size(spec.most, result.d), result.learned, spec.random_state, named)
+    return replace(result, sample=replace(sample, review=ours.review))
+
+
+def _named(model: Model) -> int:
+    """How many ids were given so far, as far as the model knows."""
+    return max(model.components) + 1 if model.sample is None else model.sample.named
 
 
 def _choice(model: Model, other: Model) -> Choice | None:
@@ -246,23 +243,23 @@ def _matched(model: Model, other: Model, most: int) -> tuple[Model, Merged]:
     """The other's components laid beside ours, and those that differ least joined."""
     k = model.k
     slots, lost = _slots(model, other, most)
-    size = max(slots) + 1
+    k_after = max(slots) + 1
     ours, theirs = slots[:k], slots[k:]
     lineage = model.store[0].lineage
     joined = _joined(
         model,
         other,
-        tuple(placed(bucket, ours, size, lineage) for bucket in model.store),
-        tuple(placed(bucket, theirs, size, lineage) for bucket in other.store),
+        tuple(placed(bucket, ours, k_after, lineage) for bucket in model.store),
+        tuple(placed(bucket, theirs, k_after, lineage) for bucket in other.store),
     )
     store = joined.store
-    if ours != list(range(size)):
+    if ours != list(range(k_after)):
         # Component 3 is no longer what it was: a labelling of its own begins.
         begun = lineage_of(joined.moments.mean, joined.basis)
         store = tuple(replace(bucket, lineage=begun) for bucket in store)
-    ids = _ids(model, ours, size)
-    spec = replace(model.spec, n_components=size)
-    result = replace(joined, spec=spec, components=ids, store=store)
+    ids = _ids(model, ours, max(_named(model), _named(other)), k_after)
+    spec = replace(model.spec, n_components=k_after)
+    result = _sampled(replace(joined, spec=spec, components=ids, store=store), model, other)
     matches, changes = [], []
     for slot, component in enumerate(ids):
         mine = tuple(model.components[i] for i in range(k) if ours[i] == slot)
@@ -298,12 +295,12 @@ def _slots(model: Model, other: Model, most: int) -> tuple[list[int], list[float
     return slots, [float(cloud.lost[group]) for group in groups]
 
 
-def _ids(model: Model, ours: list[int], size: int) -> tuple[int, ...]:
+def _ids(model: Model, ours: list[int], named: int, k: int) -> tuple[int, ...]:
     """Each slot's id: that of the heaviest of our components in it, or a new one."""
-    ids = [-1] * size
+    ids = [-1] * k
     for i in np.argsort(model.moments.mass, kind="stable"):
         ids[ours[i]] = model.components[i]
-    new = max(model.components) + 1
+    new = named
     for slot, component in enumerate(ids):
         if component < 0:
             ids[slot], new = new, new + 1

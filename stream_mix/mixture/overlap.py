@@ -20,6 +20,7 @@ from types import MappingProxyType
 import numpy as np
 
 from .arrays import Array, Bools, Ints
+from .families import Parameters
 from .kernels import Natural
 from .model import Model
 
@@ -71,7 +72,12 @@ def overlaps(model: Model) -> Array | None:
     """
     if model.warming or model.k > MOST_COMPONENTS:
         return None
-    natural = model.parameters.natural
+    return overlaps_of(model.parameters)
+
+
+def overlaps_of(found: Parameters) -> Array:
+    """`overlaps` of a mixture by its parameters."""
+    natural = found.natural
     first, second = np.triu_indices(natural.k, 1)
     distances = _distances(natural)
     squared = distances[first, second], distances[second, first]
@@ -81,7 +87,7 @@ def overlaps(model: Model) -> Array | None:
     ratio = _ratio(one, two)
     curve = None if natural.round else _CURVES.get(natural.kind)
     if curve is not None:
-        left = np.flatnonzero((ratio < 1.0) & (_bound(model, (first, second)) >= _FAINT))
+        left = np.flatnonzero((ratio < 1.0) & (_bound(found, (first, second)) >= _FAINT))
         if left.size * _STEPS * natural.d ** (3 if natural.kind == "full" else 1) <= _SOLVED:
             pairs, near = (first[left], second[left]), (squared[0][left], squared[1][left])
             ratio[left] = np.maximum(ratio[left], _along(curve, natural, pairs, near, t))
@@ -90,7 +96,7 @@ def overlaps(model: Model) -> Array | None:
     return out
 
 
-def _bound(model: Model, pairs: tuple[Ints, Ints]) -> Array:
+def _bound(found: Parameters, pairs: tuple[Ints, Ints]) -> Array:
     """What the overlaps (p,) of pairs cannot be above.
 
     Any way between two means crosses the surface where both terms are equal, and there the density is at most
@@ -98,7 +104,7 @@ def _bound(model: Model, pairs: tuple[Ints, Ints]) -> Array:
     under the sum of the covariances.
     """
     first, second = pairs
-    found, peak = model.parameters, model.parameters.natural.peak
+    peak = found.natural.peak
     if found.dense.ndim == 3 and first.size * found.means.shape[1] ** 3 > _SOLVED:
         return np.ones(first.size)
     total, delta = found.dense[first] + found.dense[second], found.means[second] - found.means[first]
@@ -156,9 +162,7 @@ def _log_terms(natural: Natural, which: Ints, points: Array) -> Array:
     """log weight + log density (p, s) of components (p,) at points (p, s, d)."""
     delta = points - natural.means[which][:, None, :]
     whiten = natural.whiten[which]
-    white = (
-        delta * whiten[:, None, :] if whiten.ndim == 2 else np.matmul(delta, np.swapaxes(whiten, 1, 2))
-    )
+    white = delta * whiten[:, None, :] if whiten.ndim == 2 else np.matmul(delta, np.swapaxes(whiten, 1, 2))
     terms: Array = natural.peak[which][:, None] - 0.5 * np.square(white).sum(axis=2)
     return terms
 

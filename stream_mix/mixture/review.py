@@ -20,22 +20,27 @@ import numpy as np
 from .arrays import Array, Ints
 from .basis import Basis, without_giants
 from .changes import Change, renamed
+from .choosing import choose, judged
 from .em import batch_moments, e_step
 from .families import Parameters
 from .folders import answer
+from .memory import HalfLife
 from .model import Model, posterior
 from .moments import lineage_of
 from .moves import Reservoir
 from .rows import Rows
 from .sampling import Sample, outlives, size
 from .seeding import FAR, start
-from .starting import in_order, started_prior
+from .starting import in_order, rebased, started_prior
 
 _SURPRISE = 6.0, 10.0
 """Standard deviations, and nats beside, by which the shares of fresh rows must differ from the weights."""
 
 _HELD_BACK = 4
 """Every fourth row of the sample judges and is not fitted to."""
+
+_EVEN = 0.5
+"""The share of its rows that a sample must be worth, weights considered."""
 
 _STEPS = 10, 3
 """Steps of EM that the present mixture is given on the rows it is compared on, and the new one on all."""
@@ -45,6 +50,10 @@ _DOUBT = math.log(100.0)
 
 _REST = 1.0 / 64.0
 """Between two reviews as many rows must come as this share of all before; more after one in vain."""
+
+_SPANS = 4
+"""Where the rows say how many components there are, a review is due when rows have doubled, or when memory
+has been renewed so many times."""
 
 _CHEAP = 4e8
 """Floating-point operations of a start for which that holds; a dearer one waits longer, at most until rows
@@ -60,13 +69,17 @@ def sampled(model: Model, x: Array, w: Array | None, t: Array | None) -> tuple[M
     sample = sample.taking(x, w, t, first)
     if sample.last >= model.learned:
         return model.sampling(sample), ()
-    most, seed = size(model.k, model.d), model.spec.random_state
+    most, seed = size(model.spec.most, model.d), model.spec.random_state
     news = False
     while sample.last < model.learned:
-        new = outlives(_span(model, sample), sample.rows) and _surprising(model, sample.latest)
-        sample = sample.onward(most, _span(model, sample), seed, quiet=not new).taking(x, w, t, first)
+        new = outlives(_span(model), sample.rows) and _surprising(model, sample.latest)
+        sample = sample.onward(most, _span(model), seed, quiet=not new).taking(x, w, t, first)
         news |= new
     model = model.sampling(sample)
+    span = _span(model)
+    if sample.review is not None and model.learned >= sample.review and outlives(span, sample.rows):
+        sample = replace(sample, review=model.learned + min(model.learned, int(_SPANS * span)))
+        return _after_review(model.sampling(sample), sample, sample.settled())
     if not news or model.learned < sample.rest:
         return model, ()
     return _after_review(model, sample, sample.settled())
@@ -79,12 +92,13 @@ def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tupl
     if found is None:
         return model.sampling(replace(sample, rest=rest)), ()
     after = e_step(found.parameters, found.z).label
-    shared = np.zeros((model.k, model.k))
+    shared = np.zeros((model.k, len(found.parameters.weights)))
     np.add.at(shared, (found.before, after), found.w)
     ids = renamed(model.components, sample.named, shared, model.learned)
     sample = replace(sample, rest=rest, named=ids.named)
     model = _in_place(model, found, in_order(found.parameters, np.array(ids.order)))
-    return replace(model, components=ids.components, sample=sample), ids.changes
+    spec = model.spec if model.spec.up_to is None else replace(model.spec, n_components=len(ids.components))
+    return replace(model, spec=spec, components=ids.components, sample=sample), ids.changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +124,16 @@ def _surprising(model: Model, fresh: Rows) -> bool:
         p = p == p.max(axis=1, keepdims=True)
     seen = fresh.w @ p / fresh.w.sum()
     some = seen > 0.0
-    ratio = 2.0 * len(fresh) * float(seen[some] @ np.log(seen[some] / np.maximum(expected[some], 1e-12)))
+    ratio = 2.0 * _worth(fresh.w) * float(seen[some] @ np.log(seen[some] / np.maximum(expected[some], 1e-12)))
     k = model.k - 1
     return ratio > k + _SURPRISE[0] * math.sqrt(2.0 * k) + _SURPRISE[1]
 
 
-def _span(model: Model, sample: Sample) -> float:
-    """How many rows the memory amounts to, those of the sample being like all others."""
-    return float(model.moments.mass.sum()) / float(sample.rows.w.mean())
+def _span(model: Model) -> float:
+    """How many rows the memory amounts to."""
+    memory = model.spec.memory
+    most = memory.rows / math.log(2.0) if isinstance(memory, HalfLife) else math.inf
+    return min(float(model.learned), most)
 
 
 def _rest(model: Model, n: int, *, in_vain: bool) -> int:
@@ -139,10 +155,15 @@ def _reviewed(model: Model, rows: Rows) -> _Better | None:
     # Giants are no part of the clustering: one would take a component for itself, or draw one away.
     near = ~(np.abs(z) > FAR).any(axis=1)
     z, w = z[near], rows.w[near]
-    present = replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store)).parameters
+    if len(z) < 2 * model.k or _worth(w / w.max()) < _EVEN * len(z):
+        return None  # a few rows that outweigh all others are no sample of the stream
+    present = rebased(model, basis).parameters
     judges = np.arange(len(z)) % _HELD_BACK == _HELD_BACK - 1
     known = np.tile((~np.isnan(basis.origin)).astype(np.float64), (model.k, 1))
     whole = Reservoir(z, w, basis, family, started_prior(spec.prior), known, spec.hard)
+    if spec.up_to is not None:
+        new = _chosen(model, present, whole, spec.up_to)
+        return None if new is None else _Better(new, basis, z, w, e_step(present, z).label)
     fitted, judge = (replace(whole, z=z[some], w=w[some]) for some in (~judges, judges))
     best = _best(model, present, fitted, judge)
     if best is None:
@@ -162,6 +183,14 @@ def _best(model: Model, present: Parameters, fitted: Reservoir, judge: Reservoir
     return old if _gain(old, present, fitted) > family.n_parameters(model.k, model.d) else None
 
 
+def _chosen(model: Model, present: Parameters, rows: Reservoir, up_to: int) -> Parameters | None:
+    """The mixture of as many components as the sample speaks for; None where the present one is as good."""
+    rng = np.random.default_rng([model.spec.random_state, model.learned])
+    old = judged(rows, present, _STEPS[0])
+    new = choose(rows, old.parameters, up_to, rng)
+    return new.parameters if new.value > old.value + _DOUBT else None
+
+
 def _gain(new: Parameters, old: Parameters, judge: Reservoir) -> float:
     """By how many nats the rows that judge speak for the new mixture.
 
@@ -169,8 +198,13 @@ def _gain(new: Parameters, old: Parameters, judge: Reservoir) -> float:
     log x with probability 1/x at most (Wasserman, Ramdas & Balakrishnan 2020, theorem 1).
     """
     gain = e_step(new, judge.z).log_density - e_step(old, judge.z).log_density
-    # Weights say what rows count beside each other, not how many there are.
-    return float(judge.w @ gain) / float(judge.w.mean())
+    return float(judge.w @ gain) / float(judge.w.sum()) * _worth(judge.w)
+
+
+def _worth(w: Array) -> float:
+    """How many equal rows tell as much as rows of weights w (n,): weights say what rows count beside each
+    other, not how many there are (Kish 1965)."""
+    return float(np.square(w.sum()) / np.square(w).sum())
 
 
 def _in_place(model: Model, found: _Better, after: Parameters) -> Model:

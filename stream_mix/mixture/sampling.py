@@ -58,6 +58,7 @@ class Sample:
         rest: rows learned before which the next review is not made.
         named: ids that were given to components so far.
         quiet: looks that found nothing new, since one that did.
+        review: rows learned at which a review is due whatever the rows are like; None: at none.
     """
 
     rows: Rows
@@ -68,6 +69,7 @@ class Sample:
     rest: int
     named: int
     quiet: int = 0
+    review: int | None = None
 
     @property
     def last(self) -> int:

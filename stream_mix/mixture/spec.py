@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .families import FAMILIES, Family
 from .lateness import check_lateness
 from .memory import Forever, Memory
 from .priors import Prior
+
+_EXPECTED = 20
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Spec:
     """Family x assignment x memory x prior, with the number of components and how rows are batched.
 
     Attributes:
-        n_components: number of components, k.
+        n_components: number of components, k; with `up_to`, that of the moment.
         family: `kmeans`, `spherical`, `diag`, `tied` or `full`.
         assignment: `soft` or `hard`; None is the family's own (hard for kmeans, soft for the others).
         memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)` or `Window(rows)`.
@@ -28,6 +30,8 @@ class Spec:
             older still is left out and counted. None: none is.
         robust: whether a background takes rows that no component accounts for (background.py): components do
             not learn from them, and their label is -1.
+        up_to: the rows say how many components there are (`choosing`), so many at the most. None:
+            `n_components` says it.
 
     >>> Spec(n_components=3, family="round")
     Traceback (most recent call last):
@@ -44,6 +48,7 @@ class Spec:
     watch: bool = True
     lateness: float | None = None
     robust: bool = False
+    up_to: int | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -62,11 +67,26 @@ class Spec:
             raise ValueError(f"robust is {self.robust!r}, expected True or False")  # noqa: TRY004  # as for all choices
         if self.lateness is not None:
             check_lateness(self.lateness)
+        most = self.up_to
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ValueError(f"up_to is {most!r}, expected an integer >= 1 or None")
+        if most is not None and self.family_value.equal_weights:
+            raise ValueError(
+                f"up_to is {most}, expected None with family {self.family!r}: equal spheres cover any cluster"
+                " that is not one of them with several"
+            )
+        if most is not None and most < self.n_components:
+            raise ValueError(f"up_to is {most}, expected {self.n_components} at least, as many as there are")
 
     @property
     def family_value(self) -> Family:
         """The family that the name stands for."""
         return FAMILIES[self.family]
+
+    @property
+    def most(self) -> int:
+        """The most components that there may be."""
+        return self.up_to or self.n_components
 
     @property
     def hard(self) -> bool:
@@ -75,5 +95,11 @@ class Spec:
 
     def start_rows(self, d: int) -> int:
         """Rows in the reservoir when the start is settled: 100 a component, more where there are many
-        features, 500 at least."""
-        return max(500, self.n_components * max(100, 4 * d))
+        features, 500 at least. Where the rows say how many there are, twenty components are reckoned with."""
+        k = self.n_components if self.up_to is None else max(self.n_components, min(self.up_to, _EXPECTED))
+        return max(500, k * max(100, 4 * d))
+
+    @property
+    def asked(self) -> Spec:
+        """The specification as a model begins with it, whatever number of components its rows asked for."""
+        return self if self.up_to is None else replace(self, n_components=1)

@@ -12,14 +12,19 @@ from .adaptive import Adaptive, Choice
 from .arrays import Array, Bools, Ints
 from .background import Background, moments_of
 from .basis import Basis, without_giants
+from .changes import Change, renamed
+from .choosing import choose
+from .em import e_step
 from .families import Parameters
-from .memory import Memory, Store
+from .memory import Forever, HalfLife, Memory, Store
 from .model import Model, counted
 from .moments import Moments, lineage_of
+from .moves import Reservoir
 from .priors import Prior
 from .rows import Rows
 from .sampling import Sample, begun, size
 from .seeding import FAR, start
+from .spec import Spec
 
 MOST_REVIEWED = 256
 """Components up to which a settled model keeps a sample and is reviewed."""
@@ -37,8 +42,9 @@ def kept(parts: tuple[Rows, ...], rows: Rows) -> tuple[Rows, ...]:
     return (*parts, rows)
 
 
-def started(model: Model, learned: int) -> Model:
-    """Forgets what was learned so far and learns it again, better, from the reservoir."""
+def started(model: Model, learned: int) -> tuple[Model, tuple[Change, ...]]:
+    """Forgets what was learned so far and learns it again, better, from the reservoir; and what happened to
+    components."""
     rows = Rows.concatenated(model.reservoir)
     spec = model.spec
     now = rows.newest(math.nan)
@@ -47,18 +53,26 @@ def started(model: Model, learned: int) -> Model:
     basis = Basis.of(without_giants(rows.x), weights, isotropic=spec.family_value.isotropic)
     z = basis.forward(rows.x)
     rng = np.random.default_rng([spec.random_state, learned])
-    found = start(
-        z, weights, model.k, spec.family_value, started_prior(spec.prior), basis, rng,
-        hard=spec.hard, robust=spec.robust,
-    )  # fmt: skip
-    if model.store:
-        found = in_order(found, _matching(model, found, basis))
+    changes: tuple[Change, ...] = ()
+    if spec.up_to is None:
+        found = start(
+            z, weights, model.k, spec.family_value, started_prior(spec.prior), basis, rng,
+            hard=spec.hard, robust=spec.robust,
+        )  # fmt: skip
+        if model.store:
+            found = in_order(found, _matching(model, found, basis))
+    else:
+        found = _chosen(model, z, weights, basis, rng)
+        model, found, changes = _with_ids(model, found, z, weights, basis)
+        spec = model.spec
+    if not model.store:
+        changes = tuple(Change("born", component, (), model.learned) for component in model.components)
     due = spec.start_rows(model.d)
     if learned >= due and _distinct(z) < model.k:
         # A stream that stands still has not begun: components on one place would never part again.
         due *= PATIENCE
     settled = learned >= due
-    return replace(
+    model = replace(
         model,
         store=_remembered(model, rows, z, found, basis),
         choice=Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None,
@@ -69,16 +83,60 @@ def started(model: Model, learned: int) -> Model:
         learned=learned,
         t=now,
     )
+    return model, changes
+
+
+def _chosen(model: Model, z: Array, w: Array, basis: Basis, rng: np.random.Generator) -> Parameters:
+    """A mixture of as many components as the reservoir z (n, d), with weights w (n,), speaks for."""
+    spec = model.spec
+    assert spec.up_to is not None
+    # Giants are no part of the clustering: one would take a component for itself.
+    near = ~(np.abs(z) > FAR).any(axis=1) & (w > 0.0)
+    if not near.any():
+        near[:] = True
+    known = (~np.isnan(basis.origin)).astype(np.float64)[None]
+    prior = started_prior(spec.prior)
+    rows = Reservoir(z[near], w[near], basis, spec.family_value, prior, known, spec.hard)
+    present = rebased(model, basis).parameters if model.store else None
+    return choose(rows, present, spec.up_to, rng).parameters
+
+
+def _with_ids(
+    model: Model, found: Parameters, z: Array, w: Array, basis: Basis
+) -> tuple[Model, Parameters, tuple[Change, ...]]:
+    """The model with as many components as were found, under ids that survive; these in their order; and what
+    happened to them."""
+    k = len(found.weights)
+    spec = replace(model.spec, n_components=k)
+    if not model.store:
+        return replace(model, spec=spec, components=tuple(range(k))), found, ()
+    shared = np.zeros((model.k, k))
+    np.add.at(shared, (e_step(rebased(model, basis).parameters, z).label, e_step(found, z).label), w)
+    ids = renamed(model.components, max(model.components) + 1, shared, model.learned)
+    found = in_order(found, np.array(ids.order))
+    return replace(model, spec=spec, components=ids.components), found, ids.changes
+
+
+def rebased(model: Model, basis: Basis) -> Model:
+    """The model with what it remembers in another basis."""
+    return replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store))
 
 
 def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
     """The sample of a settled model; None where there are more components than reviews can be made of, where
-    the memory finds its half-life, which is as short as the stream wants it, and beside a background, of
-    which reviews know nothing."""
-    if model.k > MOST_REVIEWED or isinstance(model.spec.memory, Adaptive) or model.spec.robust:
+    the age of a row is not its number, or memory finds its half-life, and beside a background: of these
+    reviews know nothing."""
+    spec = model.spec
+    if not reviewed(spec):
         return None
-    most = size(model.k, model.d)
-    return begun(rows, most, learned, model.spec.random_state, max(model.components) + 1)
+    named = max(model.components) + 1
+    sample = begun(rows, size(spec.most, model.d), learned, spec.random_state, named)
+    return sample if spec.up_to is None else replace(sample, review=2 * learned)
+
+
+def reviewed(spec: Spec) -> bool:
+    """Whether models of that specification keep a sample and are reviewed by it."""
+    return spec.most <= MOST_REVIEWED and isinstance(spec.memory, Forever | HalfLife) and not spec.robust
 
 
 def started_prior(prior: Prior) -> Prior:

@@ -104,6 +104,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         **({} if spec.watch else {"watch": False}),
         **({} if spec.lateness is None else {"lateness": float(spec.lateness)}),
         **({"robust": True} if spec.robust else {}),
+        **({} if spec.up_to is None else {"up_to": spec.up_to}),
     }
 
 
@@ -120,6 +121,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         watch=state.get("watch", True),
         lateness=state.get("lateness"),
         robust=state.get("robust", False),
+        up_to=state.get("up_to"),
         **rest,
     )
 
@@ -167,13 +169,15 @@ def _sample_to_state(sample: Sample) -> dict[str, Tree]:
         "places": sample.places,
         "rest": sample.rest,
         "named": sample.named,
+        **({} if sample.review is None else {"review": sample.review}),
     }
 
 
 def _sample_from_state(state: Mapping[str, Tree]) -> Sample:
     fresh = _rows_from_state(state["fresh"])
     rest = {name: state[name] for name in ("looked", "quiet", "due", "places", "rest", "named")}
-    return Sample(_rows_from_state(state["rows"]), (fresh,) if len(fresh) else (), **rest)
+    pieces = (fresh,) if len(fresh) else ()
+    return Sample(_rows_from_state(state["rows"]), pieces, **rest, review=state.get("review"))
 
 
 def _rows_to_state(rows: Rows) -> dict[str, Tree]:

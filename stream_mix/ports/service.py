@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Ask, Counters, Done, EngineState, Reply, new, step
+from ..mixture import Spec
 from ..mixture.kernels import IMPLEMENTATION, WHY_NOT_COMPILED
 from ..protocol import Health, Query
 from .acking import Acking
@@ -127,8 +128,7 @@ class Service:
         if self.metrics is not None:
             where.append(f"metrics {self.metrics.url}/metrics")
         models = ", ".join(
-            f"{name} ({spec.family}, {spec.n_components} components)"
-            for name, spec in state.plan.specs.items()
+            f"{name} ({spec.family}, {_components(spec)})" for name, spec in state.plan.specs.items()
         )
         kernels = f"{IMPLEMENTATION}, {WHY_NOT_COMPILED}" if WHY_NOT_COMPILED else IMPLEMENTATION
         lines = [
@@ -181,6 +181,11 @@ class Service:
                 ignored=dict(doors.ignored) if doors else {}, **_acknowledged(loop.acking),
             )
         )  # fmt: skip
+
+
+def _components(spec: Spec) -> str:
+    """How many components a model has, in words."""
+    return f"{spec.n_components} components" if spec.up_to is None else f"up to {spec.up_to} components"
 
 
 def _health(state: EngineState) -> Health:

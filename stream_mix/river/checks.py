@@ -21,6 +21,19 @@ def whole(name: str, value: object, least: int) -> int:
     return int(value)
 
 
+def components_of(n_components: object, up_to: object) -> tuple[int, int | None]:
+    """The number of components to begin with, and the most where the rows choose it ("auto"), else None.
+    Raises ValueError where they make no sense.
+
+    >>> components_of(3, 64), components_of("auto", 64)
+    ((3, None), (1, 64))
+    """
+    most = whole("up_to", up_to, 1)
+    if isinstance(n_components, str) and n_components == "auto":
+        return 1, most
+    return whole("n_components", n_components, 1), None
+
+
 def positive(name: str, value: object, unit: str) -> float:
     """A parameter that is a number of something. Raises ValueError where it is none above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from .checks import covariance_family, prior_of, whole
+from .checks import components_of, covariance_family, prior_of
 from .clusterer import Clusterer
 
 
@@ -23,9 +23,11 @@ class GaussianMixture(Clusterer):
     Parameters
     ----------
     n_components
-        Number of components, k.
+        Number of components, k; "auto": as many as the rows speak for, chosen anew as they come.
     covariance_type
         `full`, `tied`, `diag` or `spherical`.
+    up_to
+        Most components where `n_components` is "auto".
     half_life
         Rows after which a row counts half; `auto`: found out from how well several foretell the stream.
     time_half_life
@@ -77,9 +79,10 @@ class GaussianMixture(Clusterer):
 
     def __init__(
         self,
-        n_components: int = 5,
+        n_components: int | str = 5,
         covariance_type: str = "full",
         *,
+        up_to: int = 64,
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
@@ -92,6 +95,7 @@ class GaussianMixture(Clusterer):
         seed: int | None = None,
     ) -> None:
         self.n_components = n_components
+        self.up_to = up_to
         self.covariance_type = covariance_type
         self.half_life = half_life
         self.time_half_life = time_half_life
@@ -103,8 +107,8 @@ class GaussianMixture(Clusterer):
         self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed
-        k = whole("n_components", n_components, 1)
-        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar))
+        k, most = components_of(n_components, up_to)
+        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar), most)
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:

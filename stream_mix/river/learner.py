@@ -56,7 +56,7 @@ class Learner(Views, base.Estimator):
     robust: bool = False
     seed: int | None
 
-    def _begin(self, n_components: int, family: str, prior: Prior) -> None:
+    def _begin(self, n_components: int, family: str, prior: Prior, up_to: int | None = None) -> None:
         """An empty model. Raises ValueError for parameters that make no sense."""
         if self.time_feature is not None and self.time_feature == self.weight_feature:
             raise ValueError(f"time_feature and weight_feature are both {self.time_feature!r}, expected two")
@@ -66,6 +66,7 @@ class Learner(Views, base.Estimator):
         given = self.half_life, self.time_half_life, self.window
         spec = Spec(
             n_components=n_components,
+            up_to=up_to,
             family=family,
             memory=memory_of(*given, n_components=n_components, batch_size=size),
             prior=prior,

@@ -10,7 +10,7 @@ from river import base
 
 from ..mixture import Model, posterior, remoteness
 from ..mixture.arrays import Array
-from .checks import covariance_family, prior_of, whole
+from .checks import components_of, covariance_family, prior_of
 from .frames import read_frame
 from .learner import Learner
 
@@ -41,9 +41,11 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     Parameters
     ----------
     n_components
-        Number of components, k.
+        Number of components, k; "auto": as many as the rows speak for, chosen anew as they come.
     covariance_type
         `full`, `tied`, `diag` or `spherical`.
+    up_to
+        Most components where `n_components` is "auto".
     score
         `tail_probability`, `log_density` or `remoteness`.
     half_life
@@ -83,9 +85,10 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
 
     def __init__(
         self,
-        n_components: int = 5,
+        n_components: int | str = 5,
         covariance_type: str = "full",
         *,
+        up_to: int = 64,
         score: str = "tail_probability",
         half_life: float | str | None = None,
         time_half_life: float | None = None,
@@ -101,6 +104,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         if score not in _SCORES:
             raise ValueError(f"score is {score!r}, expected one of {', '.join(map(repr, _SCORES))}")
         self.n_components = n_components
+        self.up_to = up_to
         self.covariance_type = covariance_type
         self.score = score
         self.half_life = half_life
@@ -113,8 +117,8 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed
-        k = whole("n_components", n_components, 1)
-        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar))
+        k, most = components_of(n_components, up_to)
+        self._begin(k, covariance_family(covariance_type), prior_of(reg_covar), most)
 
     def score_one(self, x: dict[Hashable, Any], t: Any = None) -> float:
         """How strange features x are to what was learned so far.

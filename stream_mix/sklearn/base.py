@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter, is_
 from typing import Any, Self
 
@@ -96,6 +97,8 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if first:
             model = Model.new(spec, x.shape[1])
         else:
+            if spec.up_to is not None:
+                spec = replace(spec, n_components=self.model_.spec.n_components)
             model = self.model_ if spec == self.model_.spec else going_on(self.model_, spec)
         model, _ = learn(model, _rows(x, sample_weight, t))
         self.model_, _ = flush(model)
@@ -211,8 +214,9 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
 
     def _same_shape(self, spec: Spec) -> None:
         """Refuses what cannot change while a model learns; memory, prior and batch size can."""
-        for name in ("n_components", "family"):
-            before, now = getattr(self.model_.spec, name), getattr(spec, name)
+        known = self.model_.spec.asked
+        for name in ("n_components", "up_to", "family"):
+            before, now = getattr(known, name), getattr(spec, name)
             if before != now:
                 raise ValueError(
                     f"partial_fit: {name} was {before!r} and is now {now!r}; fit or clone starts afresh"

@@ -25,7 +25,9 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
     `fit`.
 
     Args:
-        n_components: number of components, k.
+        n_components: number of components, k; "auto": as many as the rows speak for, chosen anew as they
+            come (`stream_mix.mixture.choosing`).
+        up_to: most components where `n_components` is "auto".
         covariance_type: `full` (each its own matrix), `tied` (one matrix for all), `diag` (variances) or
             `spherical` (one variance each).
         tol: `fit` stops when a sweep changes the mean log density by less than this.
@@ -63,8 +65,9 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
 
     def __init__(
         self,
-        n_components: int = 1,
+        n_components: int | str = 1,
         *,
+        up_to: int = 64,
         covariance_type: str = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
@@ -79,6 +82,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         prior: Prior | None = None,
     ) -> None:
         self.n_components = n_components
+        self.up_to = up_to
         self.covariance_type = covariance_type
         self.tol = tol
         self.reg_covar = reg_covar
@@ -98,11 +102,13 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             raise ValueError(f"covariance_type is {self.covariance_type!r}, expected one of {known}")
         if self.prior is not None and not isinstance(self.prior, Prior):
             raise TypeError(f"prior is {self.prior!r}, expected a stream_mix.mixture.Prior or None")
-        k = inputs.integer("n_components", self.n_components, 1)
+        auto = isinstance(self.n_components, str) and self.n_components == "auto"
+        k = 1 if auto else inputs.integer("n_components", self.n_components, 1)
         size = inputs.integer("batch_size", self.batch_size, 1)
         given = self.half_life, self.time_half_life, self.window
         return Spec(
             n_components=k,
+            up_to=inputs.integer("up_to", self.up_to, 1) if auto else None,
             family=self.covariance_type,
             memory=inputs.memory(*given, n_components=k, batch_size=size),
             prior=replace(self.prior or Prior(), reg_covar=inputs.number("reg_covar", self.reg_covar)),

@@ -165,15 +165,28 @@ def pooled_variance(moments: Moments) -> float:
 
 
 def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Array:
-    """Covariances (k, d, d), estimated from rows (k,) each, with correlations r shrunk to (1 - lambda) r.
+    """Covariances (k, d, d), estimated from rows (k,) each, with correlations r shrunk to (1 - lambda) r by
+    their `shrinkage` lambda."""
+    if covariances.shape[-1] == 1 or strength == 0.0:
+        return covariances
+    diagonal = np.arange(covariances.shape[-1])
+    amount = shrinkage(covariances, rows, strength)
+    shrunk: Array = covariances * (1.0 - amount)[:, None, None]
+    shrunk[:, diagonal, diagonal] = covariances[:, diagonal, diagonal]
+    return shrunk
+
+
+def shrinkage(covariances: Array, rows: Array, strength: float) -> Array:
+    """By how much (k,), from 0 to 1, the correlations r of covariances (k, d, d) of two features or more,
+    estimated from rows (k,) each, are shrunk.
 
     lambda = sum Var(r) / sum r^2 over i < j, clipped to 1, with Var(r) = (1 - r^2)^2 / n: the shrinkage that
     minimises the expected squared error (Schäfer & Strimmer 2005, eq. 8). In the variance r itself is damped
     by n / (n + d + 1), since correlations of fewer rows than features look perfect and are not.
     """
     d = covariances.shape[-1]
-    if d == 1 or strength == 0.0:
-        return covariances
+    if strength == 0.0:
+        return np.zeros(len(covariances))
     n = np.maximum(rows, 1e-300)[:, None, None]
     variance = np.diagonal(covariances, axis1=1, axis2=2)
     # A feature without variance is correlated with nothing.
@@ -186,10 +199,8 @@ def shrink_correlations(covariances: Array, rows: Array, strength: float) -> Arr
     signal = r2.sum(axis=(1, 2))
     wanted, most = strength * (noise.sum(axis=(1, 2)) / n[:, 0, 0]), min(strength, 1.0)
     # min(wanted / signal, most), without a quotient that overflows where a component has next to no rows.
-    amount = wanted / np.maximum(signal, wanted / most)
-    shrunk: Array = covariances * (1.0 - amount)[:, None, None]
-    shrunk[:, diagonal, diagonal] = variance
-    return shrunk
+    amount: Array = wanted / np.maximum(signal, wanted / most)
+    return amount
 
 
 def grounded(parameters: Parameters) -> Parameters:
