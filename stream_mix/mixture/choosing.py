@@ -102,6 +102,11 @@ def judged(reservoir: Reservoir, parameters: Parameters, steps: int) -> Chosen:
     return Chosen(parameters, moments, criterion(reservoir, parameters, moments, len(reservoir.z)))
 
 
+def sound(reservoir: Reservoir, found: Chosen) -> bool:
+    """Whether every component has rows enough, and no two are one."""
+    return _sounder(reservoir, found) is None
+
+
 @dataclass(eq=False)
 class _Search:
     """A search by cuts and joints.

@@ -20,7 +20,7 @@ import numpy as np
 from .arrays import Array, Ints
 from .basis import Basis, without_giants
 from .changes import Change, renamed
-from .choosing import choose, judged
+from .choosing import choose, judged, sound
 from .em import batch_moments, e_step
 from .families import Parameters
 from .folders import answer
@@ -188,7 +188,8 @@ def _chosen(model: Model, present: Parameters, rows: Reservoir, up_to: int) -> P
     rng = np.random.default_rng([model.spec.random_state, model.learned])
     old = judged(rows, present, _STEPS[0])
     new = choose(rows, old.parameters, up_to, rng)
-    return new.parameters if new.value > old.value + _DOUBT else None
+    # What has lost its rows goes, however little its being there costs.
+    return new.parameters if new.value > old.value + _DOUBT or not sound(rows, old) else None
 
 
 def _gain(new: Parameters, old: Parameters, judge: Reservoir) -> float:

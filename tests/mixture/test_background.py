@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from stream_mix.mixture import (
+    Adaptive,
     Forever,
     HalfLife,
     Memory,
@@ -218,3 +219,13 @@ def test_hostile_streams(seed: int) -> None:
 def test_robust_is_true_or_false() -> None:
     with pytest.raises(ValueError, match="robust is 'yes', expected True or False"):
         Spec(robust="yes")  # type: ignore[arg-type]  # what is refused
+
+
+def test_a_background_counts_where_memories_stand_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    x = np.array([[0.0, 0.0], [9.0, 9.0]])[rng.integers(0, 2, 12_000)] + rng.normal(size=(12_000, 2))
+    noise = rng.random(len(x)) < 0.1
+    x[noise] = rng.uniform(-40.0, 40.0, (int(noise.sum()), 2))
+    choices = {"batch_size": 64, "memory": Adaptive.suited(2, 64), "robust": True}
+    _, done = learn(Model.new(Spec(2, **choices), 2), Rows.of(x))  # type: ignore[arg-type]  # a spec's
+    assert not [change for change in done.changes if change.kind == "drift"]

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from stream_mix.mixture import (
+    Adaptive,
     HalfLife,
     Model,
     Rows,
+    TimeHalfLife,
+    Window,
     flush,
     from_state,
     learn,
@@ -20,6 +23,7 @@ from stream_mix.mixture import (
     to_state,
 )
 from stream_mix.mixture.arrays import Array
+from stream_mix.mixture.memory import Memory
 
 from .streams import ALL_FAMILIES, spec
 
@@ -134,6 +138,42 @@ def test_merged_models_share_a_sample_and_go_on() -> None:
     assert both.sample.last >= both.learned
     more, _ = clusters(3000, in_order=True, seed=1)
     assert missed(learn(both, Rows.of(more))[0], centres) == 0
+
+
+def test_weights_far_apart_are_no_reason_for_a_review() -> None:
+    x, centres = clusters(20_000, in_order=False)
+    w = np.exp(2.0 * np.random.default_rng(0).normal(size=len(x)))
+    model = Model.new(replace(spec("full", batch_size=64), n_components=K), 2)
+    model, _ = learn(model, Rows.of(x, w))
+    assert missed(model, centres) == 0
+    assert model.sample is not None
+    assert model.sample.rest == 0
+    # Nor does their scale say how many rows there were.
+    light = np.where(np.arange(len(x)) < 10_000, 1e-6, 1.0)
+    model, _ = learn(Model.new(model.spec, 2), Rows.of(x, light))
+    assert model.sample is not None
+    assert model.sample.last < 25_000
+
+
+@pytest.mark.parametrize("memory", [Window(3000), TimeHalfLife(100.0), Adaptive.suited(K, 64)])
+def test_where_reviews_know_too_little_no_sample_is_kept(memory: Memory) -> None:
+    x, _ = clusters(in_order=False)
+    model = Model.new(replace(spec("full", batch_size=64, memory=memory), n_components=K), 2)
+    assert learn(model, Rows.of(x, t=np.arange(4000.0)))[0].sample is None
+
+
+def test_ids_are_new_after_a_merge_and_a_review_too() -> None:
+    x, _ = clusters(in_order=False)
+    half = replace(spec("full", batch_size=64), n_components=3)
+    ours, _ = learn(Model.new(half, 2), Rows.of(x[x[:, 1] < 6.0]))
+    theirs, _ = learn(Model.new(half, 2), Rows.of(x[x[:, 1] >= 6.0]))
+    model, _ = merge(ours, theirs, K)
+    assert sorted(model.components) == list(range(K))
+    later, _ = clusters(12_000, in_order=True, seed=3)
+    for start in range(0, len(later), 100):
+        model, _ = learn(model, Rows.of(100.0 + later[start : start + 100]))
+        assert len(set(model.components)) == model.k
+    assert max(model.components) >= K
 
 
 def test_one_row_far_out_does_not_lead_the_review_astray() -> None:
