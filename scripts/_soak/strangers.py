@@ -143,10 +143,17 @@ def trial(trial: Trial) -> Figures:
         stop.set()
         beside.join()
         refused = "stream_mix_strangers_total"
-        until(lambda: any(name.startswith(refused) for name in running.metrics()), "refusals are counted")
+        # Metrics are renewed a few times a second: those of the last attempts, too.
+        wanted = figures["attempts"] / 4
+        until(lambda: _counted(running.metrics(), refused) >= wanted, "refusals are counted")
         metrics = running.metrics()
-    figures["refused"] = sum(value for name, value in metrics.items() if name.startswith(refused))
+    figures["refused"] = _counted(metrics, refused)
     return figures
+
+
+def _counted(metrics: dict[str, float], name: str) -> float:
+    """The sum of a counter over its labels."""
+    return sum(value for key, value in metrics.items() if key.startswith(name))
 
 
 def broken(figures: Figures) -> list[str]:

@@ -170,7 +170,8 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
     rng = np.random.default_rng(d)
     x = rng.normal(size=(2000, d))
     x[1000:] = 1e6 + spread * x[1000:]
-    model, _ = learn(Model.new(spec("spherical", n_components=2, batch_size=200), d), Rows.of(x))
+    mixed = x[rng.permutation(len(x))]  # in the order of its clusters it would be reviewed
+    model, _ = learn(Model.new(spec("spherical", n_components=2, batch_size=200), d), Rows.of(mixed))
     centre = x[:1000].mean(axis=0)
     for rows in (x[::7], centre + 3.0 * (x[:99] - centre), centre + 40.0 * (x[:99] - centre), centre[None]):
         said = posterior(model, rows)
@@ -178,8 +179,8 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
         # is no question here.
         log_density = said.log_density + np.log(model.basis.scale).sum()
         slow = outlier(model.parameters, model.basis.forward(rows), log_density)
-        # Near 0 the distribution's argument is a difference of peaks and densities, to their last digits.
-        np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-12)
+        # With one degree of freedom it rises from 0 like a root: the last digits of densities show there.
+        np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-9 if d == 1 else 1e-12)
 
 
 def test_the_record_that_was_given_stays_as_it_was() -> None:
