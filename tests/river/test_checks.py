@@ -229,7 +229,7 @@ def test_memory_does_not_grow_once_the_start_is_settled(model: Any) -> None:
             model.learn_one(x)
         gc.collect()
         sizes.append(model._raw_memory_usage + len(pickle.dumps(model)))
-    # And with it up to 256 rows of two features, a weight and a time that wait for the next look, with numbers.
+    # And up to 256 rows of two features, a weight and a time wait for the next look, with their numbers.
     waiting = 256 * 6 * 8
     assert max(sizes) <= min(sizes) + waiting + 2048, "no more than what was computed and kept differs"
 
