@@ -39,7 +39,7 @@ def one_pass(model: Any, x: np.ndarray) -> Any:
 def unknown_k(x: np.ndarray, seed: int) -> int:
     """How many components are found after one pass when none is told; raises NotBuilt."""
     try:
-        model = one_pass(GaussianMixture(n_components="auto", random_state=seed), x)  # type: ignore[arg-type]
+        model = one_pass(GaussianMixture(n_components="auto", random_state=seed), x)
     except (TypeError, ValueError) as error:
         raise NotBuilt(f"n_components='auto' is not built: {error}") from None
     return len(model.weights_)

@@ -120,7 +120,7 @@ def _tries(service: Service, count: int) -> None:
     holding = service.loop.holding
     for _ in range(count):
         due = holding.due
-        until(lambda: holding.due > due or holding.group is None, "no further attempt")  # noqa: B023
+        until(lambda: holding.due > due or holding.group is None, "no further attempt")  # noqa: B023  # called in this round
 
 
 def _read_back(path: Path, sent: int, said: int, service: Service) -> tuple[int, int]:
@@ -158,7 +158,7 @@ def trial(trial: Trial) -> Figures:
                         kind = list(KINDS)[(n + trial.seed) % len(KINDS)]
                         sent = _one(service, disk, n, kind, sent, figures, (producer, query, ears))
                         figures["n"] += 1
-                    until(lambda: ears.said == 3 * sent, "not all was said", ears)  # noqa: B023
+                    until(lambda: ears.said == 3 * sent, "not all was said", ears)  # noqa: B023  # called in this round
                     figures["said twice"] += ears.again
             lost, other = _read_back(path, sent, ears.said, service)
             figures["lost"] += lost

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, Ints
 
 _SAME = 1.0 / 3.0
 """A component is still itself if of all rows that were its own, or are, this share was and is."""
@@ -32,6 +32,14 @@ class Renamed:
     order: tuple[int, ...]
     named: int
     changes: tuple[Change, ...]
+
+
+def shared_rows(before: Ints, after: Ints, w: Array, shape: tuple[int, int]) -> Array:
+    """What rows count, weights w (n,), by whose they were before (n,) and whose they are after (n,): a table
+    of `shape` (k before, k after)."""
+    rows = np.zeros(shape)
+    np.add.at(rows, (before, after), w)
+    return rows
 
 
 def renamed(components: tuple[int, ...], named: int, rows: Array, offset: int) -> Renamed:

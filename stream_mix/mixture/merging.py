@@ -32,7 +32,7 @@ from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
 from .sampling import begun, mixed, size
-from .starting import reviewed
+from .starting import rebased, reviewed
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
         return _told(model, other), Merged(exact=True)
     (model, _), (other, _) = flush(model), flush(other)
     basis = _common_basis(model, other)
-    model, other = _rebased(model, basis), _rebased(other, basis)
+    model, other = rebased(model, basis), rebased(other, basis)
     if model.store[0].lineage == other.store[0].lineage and model.components == other.components:
         joined = _joined(model, other, model.store, other.store)
         return _sampled(joined, model, other), Merged(exact=True)
@@ -191,12 +191,6 @@ def _common_basis(model: Model, other: Model) -> Basis:
         return mine
     scale = mine.scale if model.spec.family_value.isotropic else np.where(new, its.scale, mine.scale)
     return Basis(np.where(new, its.origin, mine.origin), scale)
-
-
-def _rebased(model: Model, basis: Basis) -> Model:
-    if model.basis.same(basis):
-        return model
-    return replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store))
 
 
 def _joined(model: Model, other: Model, ours: Store, theirs: Store) -> Model:

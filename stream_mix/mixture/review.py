@@ -19,7 +19,7 @@ import numpy as np
 
 from .arrays import Array, Ints
 from .basis import Basis, without_giants
-from .changes import Change, renamed
+from .changes import Change, renamed, shared_rows
 from .choosing import choose, judged, sound
 from .em import batch_moments, e_step
 from .families import Parameters
@@ -69,14 +69,13 @@ def sampled(model: Model, x: Array, w: Array | None, t: Array | None) -> tuple[M
     sample = sample.taking(x, w, t, first)
     if sample.last >= model.learned:
         return model.sampling(sample), ()
-    most, seed = size(model.spec.most, model.d), model.spec.random_state
+    most, seed, span = size(model.spec.most, model.d), model.spec.random_state, _span(model)
     news = False
     while sample.last < model.learned:
-        new = outlives(_span(model), sample.rows) and _surprising(model, sample.latest)
-        sample = sample.onward(most, _span(model), seed, quiet=not new).taking(x, w, t, first)
+        new = outlives(span, sample.rows) and _surprising(model, sample.latest)
+        sample = sample.onward(most, span, seed, quiet=not new).taking(x, w, t, first)
         news |= new
     model = model.sampling(sample)
-    span = _span(model)
     if sample.review is not None and model.learned >= sample.review and outlives(span, sample.rows):
         sample = replace(sample, review=model.learned + min(model.learned, int(_SPANS * span)))
         return _after_review(model.sampling(sample), sample, sample.settled())
@@ -92,8 +91,7 @@ def _after_review(model: Model, sample: Sample, rows: Rows) -> tuple[Model, tupl
     if found is None:
         return model.sampling(replace(sample, rest=rest)), ()
     after = e_step(found.parameters, found.z).label
-    shared = np.zeros((model.k, len(found.parameters.weights)))
-    np.add.at(shared, (found.before, after), found.w)
+    shared = shared_rows(found.before, after, found.w, (model.k, len(found.parameters.weights)))
     ids = renamed(model.components, sample.named, shared, model.learned)
     sample = replace(sample, rest=rest, named=ids.named)
     model = _in_place(model, found, in_order(found.parameters, np.array(ids.order)))

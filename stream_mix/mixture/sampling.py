@@ -181,15 +181,15 @@ def _stretch(
     return learned + numbers, rng.integers(most if in_use else len(rows), size=length)
 
 
-def begun(rows: Rows, most: int, learned: int, seed: int, named: int, span: float | None = None) -> Sample:
+def begun(rows: Rows, most: int, learned: int, seed: int, named: int) -> Sample:
     """A sample that begins with rows which stand for the first `learned` ones, with `most` of them where they
-    are more; or for as many as `span` says."""
+    are more."""
     if len(rows) > most:
         rng = np.random.default_rng([seed, _SALT, learned])
         some = np.zeros(len(rows), dtype=bool)
         some[rng.permutation(len(rows))[:most]] = True
         rows = rows.take(some)
-    due, places = _stretch(rows, most, learned, float(learned) if span is None else span, seed)
+    due, places = _stretch(rows, most, learned, float(learned), seed)
     return Sample(rows, (), 0, due, places, 0, named)
 
 

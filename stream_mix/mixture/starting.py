@@ -12,7 +12,7 @@ from .adaptive import Adaptive, Choice
 from .arrays import Array, Bools, Ints
 from .background import Background, moments_of
 from .basis import Basis, without_giants
-from .changes import Change, renamed
+from .changes import Change, renamed, shared_rows
 from .choosing import choose
 from .em import e_step
 from .families import Parameters
@@ -110,8 +110,8 @@ def _with_ids(
     spec = replace(model.spec, n_components=k)
     if not model.store:
         return replace(model, spec=spec, components=tuple(range(k))), found, ()
-    shared = np.zeros((model.k, k))
-    np.add.at(shared, (e_step(rebased(model, basis).parameters, z).label, e_step(found, z).label), w)
+    before = e_step(rebased(model, basis).parameters, z).label
+    shared = shared_rows(before, e_step(found, z).label, w, (model.k, k))
     ids = renamed(model.components, max(model.components) + 1, shared, model.learned)
     found = in_order(found, np.array(ids.order))
     return replace(model, spec=spec, components=ids.components), found, ids.changes
@@ -119,6 +119,8 @@ def _with_ids(
 
 def rebased(model: Model, basis: Basis) -> Model:
     """The model with what it remembers in another basis."""
+    if model.basis.same(basis):
+        return model
     return replace(model, store=tuple(bucket.rebase(basis) for bucket in model.store))
 
 

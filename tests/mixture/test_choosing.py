@@ -123,7 +123,7 @@ def test_models_of_different_clusters_merge_to_all_of_them() -> None:
 def test_a_bound_that_makes_no_sense_is_refused() -> None:
     for bad in (0, 2.5, True, "8"):
         with pytest.raises(ValueError, match="up_to is"):
-            Spec(n_components=1, up_to=bad)  # type: ignore[arg-type]
+            Spec(n_components=1, up_to=bad)  # type: ignore[arg-type]  # what is refused
     with pytest.raises(ValueError, match="up_to is 8, expected None with family 'kmeans'"):
         Spec(n_components=1, family="kmeans", up_to=8)
     with pytest.raises(ValueError, match="up_to is 3, expected 8 at least"):

@@ -81,7 +81,7 @@ def test_no_row_is_wanted_where_none_is_due() -> None:
 
 @pytest.mark.parametrize("span", [1e19, 1e300, np.inf])
 def test_a_memory_beyond_all_numbers_waits_for_ever(span: float) -> None:
-    sample = begun(numbered(80), 50, 80, 3, 1, span)
+    sample = begun(numbered(80), 50, 80, 3, 1).onward(50, span, 3, quiet=True)
     assert (sample.due > 1e16).all()
     assert (np.diff(sample.due) >= 0).all()
     assert sample.due[0] > 80
