@@ -14,14 +14,16 @@ import msgpack
 import numpy as np
 import zmq
 
+from .producer import show_key
+
 SILENCE_MS = 10_000
 """Without a message for so long the rest of a round is lost."""
 
 
 def main() -> None:
-    """Arguments: a JSON object with endpoint, warm, count, rounds, out."""
+    """Arguments: a JSON object with endpoint, warm, count, rounds, out, and keys: a secret file or null."""
     a = json.loads(sys.argv[1])
-    socket = subscribed(a["endpoint"])
+    socket = subscribed(a["endpoint"], a["keys"])
     print("ready", flush=True)
     got = np.full(a["rounds"] * a["count"], np.nan)
     received(socket, np.empty(a["warm"]), 0)
@@ -36,12 +38,13 @@ def main() -> None:
         print(json.dumps({"rows": rows, "last": last}), flush=True)
 
 
-def subscribed(endpoint: str) -> zmq.Socket:
+def subscribed(endpoint: str, keys: str | None) -> zmq.Socket:
     """A socket that gets every assignment from now on."""
     socket = zmq.Context().socket(zmq.SUB)
     socket.set(zmq.RCVHWM, 0)
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.RCVTIMEO, SILENCE_MS)
+    show_key(socket, keys)
     socket.connect(endpoint)
     for topic in (b"assignment/", b"heartbeat"):
         socket.subscribe(topic)

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from stream_mix.keys import new_client
+
 from . import machine
 
 D, K = 8, 16
@@ -39,11 +41,15 @@ bind = ""
 [journal]
 path = "{journal}"
 durability = "{durability}"
+[security]
+server_key = "{server_key}"
 [[models]]
 name = "mixture"
 family = "diag"
 n_components = {k}
 """
+PEERS_NAME = "bench"
+"""The name of the key, where keys are asked for: it may send as the source of this name."""
 
 
 class PipelineError(RuntimeError):
@@ -125,14 +131,23 @@ class Stream:
 
 @contextmanager
 def stream(
-    folder: Path, load: Load, between: str = ENGINE, durability: str | None = None, acked: bool = False
+    folder: Path,
+    load: Load,
+    between: str = ENGINE,
+    durability: str | None = None,
+    acked: bool = False,
+    keys: bool = False,
 ) -> Iterator[Stream]:
-    """The processes, past the model's start, ended with the block; a round with acks ends with the last."""
+    """The processes, past the model's start, ended with the block; a round with acks ends with the last.
+
+    With `keys` the engine lets in only who has one, and all that is said is encrypted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    a: dict[str, Any] = {**vars(load), "d": D, "k": K, "acked": acked}
+    secret = str(new_client(folder / "keys", PEERS_NAME)[0]) if keys else None
+    a: dict[str, Any] = {**vars(load), "d": D, "k": K, "acked": acked, "keys": secret}
     with ExitStack() as stack:
         if between == ENGINE:
-            middle, line = stack.enter_context(_engine(folder, durability))
+            middle, line = stack.enter_context(_engine(folder, durability, keys))
         else:
             middle = stack.enter_context(_process("between", folder, {**a, "how": between}))
             line = _line(middle)
@@ -150,11 +165,14 @@ def stream(
 
 
 @contextmanager
-def _engine(folder: Path, durability: str | None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def _engine(folder: Path, durability: str | None, keys: bool) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running engine, and the line that names its endpoints."""
     config = folder / "bench.toml"
     journal = str(folder / "bench.journal") if durability else ""
-    config.write_text(CONFIG.format(journal=journal, durability=durability or "off", k=K))
+    server_key = str(folder / "keys" / "server.secret") if keys else ""
+    config.write_text(
+        CONFIG.format(journal=journal, durability=durability or "off", k=K, server_key=server_key)
+    )
     command = [sys.executable, "-m", "stream_mix.workers.engine", str(config)]
     with _running(command, folder / "engine.log") as process:
         yield process, _line(process)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+import tomllib
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -66,10 +68,11 @@ def events(d: int, k: int, first: int, count: int) -> list[bytes]:
 
 def main() -> None:
     """Arguments: a JSON object with endpoint, n, d, k, warm, count, rounds, rate (frames/s, 0 = any), out,
-    and acked: whether the endpoint acknowledges."""
+    acked: whether the endpoint acknowledges, and keys: a secret file, where it asks for one."""
     a = json.loads(sys.argv[1])
     socket = zmq.Context().socket(zmq.DEALER if a["acked"] else zmq.PUSH)
     socket.set(zmq.LINGER, 0)
+    show_key(socket, a["keys"])
     socket.connect(a["endpoint"])
     line = Acknowledged(socket) if a["acked"] else Pushed(socket)
     for frame in _frames(a, 0, a["warm"]):
@@ -89,6 +92,16 @@ def main() -> None:
     sys.stdin.read()
     socket.close()
     socket.context.term()
+
+
+def show_key(socket: zmq.Socket, secret: str | None) -> None:
+    """Let a socket connect where a key is asked for."""
+    if secret is None:
+        return
+    keys = tomllib.loads(Path(secret).read_text())
+    socket.set(zmq.CURVE_SERVERKEY, keys["server"].encode())
+    socket.set(zmq.CURVE_PUBLICKEY, keys["public"].encode())
+    socket.set(zmq.CURVE_SECRETKEY, keys["secret"].encode())
 
 
 def _frames(a: dict[str, Any], first: int, count: int) -> Iterable[bytes]:

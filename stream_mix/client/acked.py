@@ -13,7 +13,7 @@ from ..protocol import Nack, ProtocolError, decode_receipt
 from .base import ClientError
 from .window import Window
 
-RECONNECT_MS, SLOWEST_RECONNECT_MS = 50, 500
+RECONNECT_MS, SLOWEST_RECONNECT_MS = 50, 200
 HEARTBEAT_MS, SILENCE_MS = 2_000, 6_000
 RECEIPT_BYTES = 1 << 16
 BLOCKED_SECONDS = 0.02

@@ -11,17 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stream_mix.config.errors import ConfigError, explain, table_at, unknown_key
+from stream_mix.config.errors import ConfigError, explain
+from stream_mix.config.overlay import overlay
 from stream_mix.config.sections import (
     Engine,
     FrameLimits,
@@ -39,7 +32,7 @@ from stream_mix.config.sections import (
 PREFIX = "STREAM_MIX_"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one engine. ``Settings()`` has every default; ``load`` reads file and environment.
 
     >>> settings = Settings(models=[{"name": "fast", "half_life": 1000}])
@@ -47,9 +40,7 @@ class Settings(BaseSettings):
     (8, 'tcp://127.0.0.1:5555')
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__"
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Engine = Engine()
     ingest: Ingest = Ingest()
@@ -60,18 +51,6 @@ class Settings(BaseSettings):
     limits: FrameLimits = FrameLimits()
     security: Security = Security()
     models: Annotated[tuple[Model, ...], Field(min_length=1)] = (Model(),)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments alone: only ``load`` looks at the world."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -108,7 +87,8 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Settings
         found = "found a folder" if path.is_dir() else "no such file"
         raise ConfigError(f"{path}: {found}, expected a TOML configuration")
     try:
-        tables = TomlConfigSettingsSource(Settings, toml_file=path)()
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(error, str(path)) from None
     except UnicodeDecodeError as error:
@@ -156,72 +136,17 @@ def _not_toml(error: tomllib.TOMLDecodeError, source: str) -> ConfigError:
 def build(tables: dict[str, Any], source: str, environ: Mapping[str, str]) -> Settings:
     """Lay the environment over tables of plain values and check the whole. Raises ConfigError."""
     origins: dict[str, str] = {}
-    merged = _overlay(tables, _environment(environ, origins))
+    merged = overlay(tables, _environment(environ, origins))
     try:
         return Settings(**merged)
     except ValidationError as error:
         raise explain(error, Settings, source, origins) from None
 
 
-class _Environment(EnvSettingsSource):
-    """The environment as an argument: pydantic-settings would read the process's own."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = {name.lower(): value for name, value in environ.items()}
-        super().__init__(Settings)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return self._environ
-
-
 def _environment(environ: Mapping[str, str], origins: dict[str, str]) -> dict[str, Any]:
-    """Collect what the environment sets; ``origins`` learns which variable set which key.
+    """What the environment sets, if anything does: then only what reads it is imported."""
+    if not any(name.upper().startswith(PREFIX) for name in environ):
+        return {}
+    from stream_mix.config.environment import read
 
-    A name with the prefix that has no ``__`` and is no section is not ours to judge.
-    """
-    tables: dict[str, Any] = {}
-    for name, value in environ.items():
-        if not name.upper().startswith(PREFIX):
-            continue
-        key = name[len(PREFIX) :].lower().replace("__", ".")
-        section, dot, _ = key.partition(".")
-        if section not in Settings.model_fields:
-            if dot:
-                raise ConfigError(f"environment {name}: {section}: {unknown_key(section, (), Settings)}")
-            continue
-        if section == "models" and dot:
-            raise ConfigError(
-                f"environment {name}: a key of a model cannot be set in the environment, expected it in the"
-                f" file (or all models as JSON in {PREFIX}MODELS)"
-            )
-        origins[key] = name
-        try:
-            found = _Environment({name: value})()
-        except SettingsError:
-            raise ConfigError(f"environment {name}: {key}: found {value!r}, expected JSON") from None
-        tables = _overlay(tables, {section: _typed(section, table) for section, table in found.items()})
-    return tables
-
-
-def _typed(section: str, table: Any) -> Any:
-    """Read text as the number or truth value that its key takes; text that is none stays, and is refused."""
-    if not isinstance(table, dict):
-        return table
-    fields = table_at(Settings, (section,)).model_fields
-    result = dict(table)
-    for key, value in table.items():
-        kind = fields[key].annotation if key in fields else None
-        if isinstance(value, str) and kind in (int, float, bool):
-            try:
-                result[key] = TypeAdapter[Any](kind).validate_python(value)
-            except ValidationError:
-                continue
-    return result
-
-
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _overlay(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    return read(environ, origins)
