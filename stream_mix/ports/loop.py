@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zmq
 
-from ..engine import Done, Effect, EngineState, Event, Frames, Greet, Refuse, Rejected, Stop, Tick, step
-from ..protocol import Frame, Limits
+from ..engine import Done, Effect, EngineState, Event, Greet, Rejected, Stop, Tick, step
+from ..protocol import Limits
 from .acking import Acking
 from .budget import Budget
 from .clock import Clock
@@ -26,6 +26,7 @@ from .group import Group
 from .holding import Holding
 from .intake import Intake
 from .journal import Journal, JournalFrame, JournalUnavailable
+from .learning import Learning
 from .publishing import Publisher
 from .questions import Questions
 from .sockets import Sockets, from_peer
@@ -79,6 +80,7 @@ class Loop:
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self.holding: Holding[Group] = Holding()
+        self.learning = Learning(self._step, clock.now)
         self._ticked = self._greeted = -1e9
         self._full = self.draining = False
         self._ingest = sockets.ingest
@@ -205,7 +207,7 @@ class Loop:
         twice where that has it, `made`."""
         state, checkpoint, acking = self.state, self._checkpoint, self.acking
         before = state.counters.frames_refused
-        effects = self._folded(group)
+        effects = self.learning.fold(group)
         uncounted = before + len(group.letters) - self.state.counters.frames_refused
         if uncounted:
             self._step(Rejected(uncounted))
@@ -232,33 +234,6 @@ class Loop:
             acking.open(True)
         self._publisher.tell(effects)
         self.tally.lag_seconds = self.clock.now() - group.began
-
-    def _folded(self, group: Group) -> list[Effect]:
-        """The group's effects; frames that the fold refuses move to its dead letters."""
-        if not group.frames:
-            return []
-        try:
-            effects = self._step(Frames(tuple(group.frames)))
-        except (ArithmeticError, ValueError):
-            effects = self._one_by_one(group.frames)
-        refused = {e.index: (e.code, e.reason) for e in effects if isinstance(e, Refuse)}
-        if refused:
-            group.refuse(refused)
-        return effects
-
-    def _one_by_one(self, frames: list[Frame]) -> list[Effect]:
-        """The same frames one at a time, without those that no model can compute with: one bad frame stops
-        nothing."""
-        effects: list[Effect] = []
-        for i, frame in enumerate(frames):
-            try:
-                some = self._step(Frames((frame,)))
-            except (ArithmeticError, ValueError) as error:
-                some = [
-                    Refuse(i, "value", f"frame: cannot be learned ({' '.join(str(error).split())[:120]})")
-                ]
-            effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
-        return effects
 
     def _keep(self, journal: Journal, group: Group, effects: list[Effect], done: dict[str, Done]) -> None:
         """Makes a group durable: frames, what was said of them, dead letters, how far their sources are, and

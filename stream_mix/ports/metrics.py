@@ -46,6 +46,8 @@ class Report:
     checkpoints: int = 0
     journal_offset: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
+    unlearned: Mapping[str, int] = field(default_factory=dict)
+    unsteady: int = 0
     unsaid: int = 0
     dropped: int = 0
     answers_unread: int = 0
@@ -79,6 +81,7 @@ _COUNTERS = {
     "queries": "Questions answered in this run.",
     "checkpoints": "Checkpoints written in this run.",
     "unsaid": "Messages not published, as the numbers of their model could not be written.",
+    "unsteady": "Groups of frames that raised an error together while none of them did alone: report it.",
     "dropped": "Pushed frames dropped unread, as the memory budget was used up.",
     "answers_unread": "Answers dropped, as whoever asked was gone or did not read.",
     "commits": "Commits to the journal in this run.",
@@ -86,6 +89,13 @@ _COUNTERS = {
     "acks": "Acknowledgements sent in this run.",
     "repeated": "Frames that came again where they are acknowledged; they were dropped.",
     "handshakes": "Clients whose key was let in, once for each connection in this run.",
+}
+_LABELLED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "rejected": ("Frames refused in this run, by reason.", ("reason",)),
+    "unlearned": ("Frames refused as learning them raised an error, in this run: report it.", ("error",)),
+    "strangers": ("Handshakes refused in this run.", ("endpoint", "reason")),
+    "ignored": ("Messages of clients whose key is let in no more.", ("endpoint",)),
+    "nacks": ("Times a frame was not acknowledged, in this run.", ("reason",)),
 }
 _GAUGES = {
     "offset": "Rows of the stream so far.",
@@ -132,30 +142,11 @@ class EngineCollector(Collector):
         report = self.report
         for name, text in _COUNTERS.items():
             yield CounterMetricFamily(f"stream_mix_{name}", text, value=getattr(report, name))
-        rejected = CounterMetricFamily(
-            "stream_mix_rejected", "Frames refused in this run, by reason.", labels=["reason"]
-        )
-        for reason, count in sorted(report.rejected.items()):
-            rejected.add_metric([reason], count)
-        yield rejected
-        strangers = CounterMetricFamily(
-            "stream_mix_strangers", "Handshakes refused in this run.", labels=["endpoint", "reason"]
-        )
-        for (endpoint, why), count in sorted(report.strangers.items()):
-            strangers.add_metric([endpoint, why], count)
-        yield strangers
-        ignored = CounterMetricFamily(
-            "stream_mix_ignored", "Messages of clients whose key is let in no more.", labels=["endpoint"]
-        )
-        for endpoint, count in sorted(report.ignored.items()):
-            ignored.add_metric([endpoint], count)
-        yield ignored
-        nacks = CounterMetricFamily(
-            "stream_mix_nacks", "Times a frame was not acknowledged, in this run.", labels=["reason"]
-        )
-        for reason, count in sorted(report.nacks.items()):
-            nacks.add_metric([reason], count)
-        yield nacks
+        for name, (text, labels) in _LABELLED.items():
+            counter = CounterMetricFamily(f"stream_mix_{name}", text, labels=labels)
+            for key, count in sorted(getattr(report, name).items()):
+                counter.add_metric([key] if isinstance(key, str) else key, count)
+            yield counter
         for name, text in _GAUGES.items():
             yield GaugeMetricFamily(f"stream_mix_{name}", text, value=getattr(report, name))
         yield GaugeMetricFamily("stream_mix_memory_bytes", "Resident memory of the process.", value=memory())
@@ -277,6 +268,7 @@ def _health(report: Report, stuck: bool = False) -> bytes:
         "memory_level": round(report.memory_level, 3),
         "dropped": report.dropped,
         "rejected": dict(report.rejected),
+        "unlearned": dict(report.unlearned),
         "models": {name: dict(numbers) for name, numbers in report.models.items()},
         "engine": dict(report.engine),
     }

@@ -78,7 +78,7 @@ class Service:
             settings, found.state, self.sockets, self.journal, self._clock, self._report, found.checkpoint,
             _done(self.journal, self._connect),
         )  # fmt: skip
-        self.loop.budget.tell = self.loop.holding.tell = self.log.warn
+        self.loop.budget.tell = self.loop.holding.tell = self.loop.learning.tell = self.log.warn
         if self.sockets.doors is not None:
             for line in self.sockets.doors.early:
                 self.log.warn(line)
@@ -176,7 +176,8 @@ class Service:
                 models=found.models, engine=found.engine, unsaid=loop.unsaid, dropped=loop.budget.dropped,
                 answers_unread=asked.unread if asked else 0, memory_level=loop.budget.level,
                 memory_budget=loop.budget.total, commits=tally.commits, commit_seconds=tally.commit_seconds,
-                lag_seconds=tally.lag_seconds, clients=doors.clients if doors else 0,
+                lag_seconds=tally.lag_seconds, unlearned=dict(loop.learning.unlearned),
+                unsteady=loop.learning.unsteady, clients=doors.clients if doors else 0,
                 handshakes=doors.let_in if doors else 0, strangers=dict(doors.refused) if doors else {},
                 ignored=dict(doors.ignored) if doors else {}, **_acknowledged(loop.acking),
             )
