@@ -205,7 +205,7 @@ class FrameLimits(Section):
     nesting: Count = 8
     """depth of maps and arrays"""
     memory_bytes: Annotated[int, Field(strict=True, ge=1 << 28)] = 1 << 30
-    """memory of the process: from half of it on queues are shortened, near it pushed frames are dropped"""
+    """memory of the process: above half of it queues and credit shrink, near it pushed frames are dropped"""
 
     def limits(self) -> Limits:
         """Return them as the codec takes them."""

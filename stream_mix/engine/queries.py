@@ -60,12 +60,19 @@ def report(state: EngineState) -> Health:
 
 
 def judged(state: EngineState, model: Model) -> Validity:
-    """The figures of a model, with its stability where another differs from it in its seed alone."""
-    found = measured(model)
-    for learner in state.learners.values():
-        spec, own = learner.border.spec.asked, model.spec.asked
-        if spec != own and replace(spec, random_state=own.random_state) == own:
-            return replace(found, stability=stability(model, learner.border))
+    """The figures of a model, with its stability where another differs from it in its seed alone.
+
+    They are made while rows are learned and time passes: where they cannot be computed none is known, which
+    must not cost a row.
+    """
+    try:
+        found = measured(model)
+        for learner in state.learners.values():
+            spec, own = learner.border.spec.asked, model.spec.asked
+            if spec != own and replace(spec, random_state=own.random_state) == own:
+                return replace(found, stability=stability(model, learner.border))
+    except (ArithmeticError, LookupError, ValueError):
+        return Validity(model.generation)
     return found
 
 

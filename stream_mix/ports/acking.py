@@ -73,6 +73,7 @@ class Acking:
         self._claims = Claims(2 * ingest.acked_sources)
         self._now = 0.0
         self._share = ingest.credit_bytes
+        self._frames = ingest.credit_frames
         self._closed = False
 
     def take(self, group: Group) -> bool:
@@ -134,17 +135,19 @@ class Acking:
                 self._say(identity, Nack(*refusal, source))
             self._say(identity, self._ack(source, probe))
 
-    def tick(self, now: float) -> None:
-        """Time has passed: the credit of all is shared anew between those who are at work."""
+    def tick(self, now: float, room: float = 1.0) -> None:
+        """Time has passed: the credit of all, or `room` of it where memory is short, is shared anew between
+        those who are at work."""
         self._now = now
         share = self._ingest.credit_bytes_together // max(self._claims.active(now), 1)
         # One frame is always allowed: what is shared is what producers hold ready, not what is taken in here.
-        self._share = max(min(self._ingest.credit_bytes, share), self.limits.frame_bytes)
+        self._share = max(int(room * min(self._ingest.credit_bytes, share)), self.limits.frame_bytes)
+        self._frames = max(int(room * self._ingest.credit_frames), 1)
 
     @property
     def credit(self) -> tuple[int, int]:
         """What each source may have unacknowledged now: frames and bytes."""
-        return (0, 0) if self._closed else (self._ingest.credit_frames, self._share)
+        return (0, 0) if self._closed else (self._frames, self._share)
 
     def open(self, taking: bool) -> None:
         """Give credit or, where nothing can be made durable, none; producers are told when that changes."""

@@ -1,8 +1,8 @@
 """The memory that queues may take. ZeroMQ's marks count messages and are per peer: 50 producers with 1,000
 frames of 64 KiB each would be 3 GiB. So marks of what comes in are bounded for many peers with large frames,
 who fill them while the loop learns and looks at nothing. From half of the budget on all marks are lowered,
-and senders wait; where even that does not hold the process, frames that were pushed are read and dropped,
-which is what PUSH allows, and counted.
+acknowledged producers get less credit (`room`), and senders wait; where even that does not hold the process,
+frames that were pushed are read and dropped, which is what PUSH allows, and counted.
 
 Marks of those who are connected are never raised again: libzmq 4.3.5 can forget to wake a sender that waits
 at the lower mark, for ever. Who connects anew has the mark that the socket was bound with.
@@ -66,6 +66,11 @@ class Budget:
     def fits(self) -> bool:
         """Whether the budget leaves room beyond what the engine takes without any queue."""
         return self._base < EASY * self.total
+
+    @property
+    def room(self) -> float:
+        """What acknowledged producers get of their usual credit: all up to half of the budget, less above."""
+        return min(max((FULL - self.level) / (FULL - EASY), 0.0), 1.0)
 
     def turn(self, now: float) -> None:
         """Look at the memory, now and then, and make queues longer or shorter."""

@@ -149,7 +149,7 @@ class Loop:
         if now >= self._ticked + LIVE_SECONDS:
             self._ticked = now
             if self.acking is not None:
-                self.acking.tick(now)
+                self.acking.tick(now, self.budget.room)
             self._publisher.tell(self._step(Tick(now, self.clock.t())))
             if self._publisher.newcomers and now >= self._greeted + GREET_SECONDS:
                 self._greeted = now

@@ -105,8 +105,8 @@ _GAUGES = {
     "memory_budget": "Bytes that limits.memory_bytes allows the process.",
     "clients": "Clients whose keys are let in.",
     "sources": "Sources whose frames are acknowledged, ever.",
-    "credit_frames": "Frames that a source may have unacknowledged; 0 while the journal takes nothing.",
-    "credit_bytes": "Bytes that a source may have unacknowledged; 0 while the journal takes nothing.",
+    "credit_frames": "Frames that a source may have unacknowledged: few as memory fills, 0 without a disk.",
+    "credit_bytes": "Bytes that a source may have unacknowledged: few as memory fills, 0 without a disk.",
 }
 _MODEL = {
     "generation": "Batches learned.",

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import tracemalloc
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_mix.engine import (
     Ask,
     Assigned,
-    Effect,
-    EngineState,
     Frames,
     Mark,
     Plan,
-    Publish,
     Refuse,
     Reply,
-    Stop,
-    Tick,
     from_state,
     new,
     state_hash,
@@ -33,107 +24,23 @@ from stream_mix.engine import (
     to_state,
 )
 from stream_mix.mixture import (
-    HalfLife,
     Model,
     Rows,
     Spec,
-    TimeHalfLife,
-    Window,
     expand,
     learn,
-    parameters,
     posterior,
 )
 from stream_mix.mixture import state_hash as model_hash
 from stream_mix.protocol import (
-    Assignment,
-    ErrorReply,
     Frame,
     Health,
-    Heartbeat,
-    Prediction,
     Query,
     Refused,
-    Scores,
-    Snapshot,
     pack_state,
     unpack_state,
 )
-
-SPECS = {
-    "soft": Spec(n_components=3, family="diag", batch_size=8),
-    "oval": Spec(n_components=2, family="full", batch_size=5, memory=HalfLife(200.0)),
-    "hard": Spec(n_components=3, family="kmeans", batch_size=16, memory=Window(64)),
-    "prompt": Spec(n_components=2, family="full", batch_size=4, memory=TimeHalfLife(5.0), lateness=0.3),
-}
-NAMES = ("a", "b", "c", "d")
-
-
-def frame(x: object, **parts: object) -> Frame:
-    rows = np.atleast_2d(np.asarray(x, dtype=np.float64))
-    return Frame(rows, parts.pop("n_sent", len(rows)), **parts)  # type: ignore[arg-type]  # parts of a frame
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> list[Frame]:
-    """Frames with their own feature orders and subsets, times, weights, ids and sources."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    centres = rng.normal(0, 8, (3, len(NAMES)))
-    frames: list[Frame] = []
-    for seq in range(draw(st.integers(1, 8))):
-        n, d = draw(st.integers(1, 15)), draw(st.sampled_from((2, 2, 2, 3, 4)))
-        names = draw(st.permutations(NAMES[:d])) if draw(st.booleans()) else list(NAMES[:d])
-        columns = [NAMES.index(name) for name in names]
-        x = (centres[rng.integers(0, 3, n)] + rng.normal(size=(n, len(NAMES))))[:, columns]
-        if draw(st.booleans()):
-            x[rng.random(x.shape) < 0.2] = np.nan
-            x[np.isnan(x).all(axis=1), 0] = 1.0
-        frames.append(
-            frame(
-                x,
-                source=draw(st.sampled_from((None, "one", "two"))),
-                seq=draw(st.sampled_from((None, seq))),
-                features=tuple(names),
-                t=1e9 + rng.random(n) if draw(st.booleans()) else None,
-                w=rng.uniform(0.5, 2.0, n) if draw(st.booleans()) else None,
-                id=tuple(range(n)) if draw(st.booleans()) else None,
-            )
-        )
-    return frames
-
-
-def split(frames: Sequence[Frame], cuts: Sequence[bool]) -> Iterator[tuple[Frame, ...]]:
-    group: list[Frame] = []
-    for i, one in enumerate(frames):
-        group.append(one)
-        if cuts[i % len(cuts)]:
-            yield tuple(group)
-            group = []
-    if group:
-        yield tuple(group)
-
-
-def run(state: EngineState, groups: Iterator[tuple[Frame, ...]]) -> tuple[EngineState, list[Effect]]:
-    effects: list[Effect] = []
-    for group in groups:
-        state, some = step(state, Frames(group))
-        effects += some
-    return state, effects
-
-
-def assignments(effects: Sequence[Effect], model: str) -> list[Assignment]:
-    return [m for e in effects if isinstance(e, Assigned) and e.model == model for m in e.messages()]
-
-
-def same(one: Assignment, other: Assignment) -> None:
-    for key in ("model", "offset", "generation", "components", "id", "source", "seq", "refused"):
-        assert getattr(one, key) == getattr(other, key), key
-    np.testing.assert_array_equal(one.label, other.label)
-    np.testing.assert_allclose(one.log_density, other.log_density, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(one.outlier, other.outlier, rtol=1e-5, atol=1e-6)
-    assert one.p is not None
-    assert other.p is not None
-    np.testing.assert_allclose(one.p, other.p, rtol=1e-5, atol=1e-7)
+from tests.engine.folds import SPECS, assignments, frame, run, same, split, streams
 
 
 class Twin:
@@ -330,151 +237,3 @@ def test_refused_rows_are_told() -> None:
     message = assignments(effects, "m")[0]
     assert (message.refused, message.id, message.n) == ((1,), ("p", "q"), 2)
     assert state.counters.rows_refused == 1
-
-
-def warm(rows: int = 400, **plan: object) -> tuple[EngineState, list[Effect]]:
-    rng = np.random.default_rng(0)
-    x = np.array([[0.0, 0.0], [9.0, 9.0], [-9.0, 9.0]])[rng.integers(0, 3, rows)] + rng.normal(size=(rows, 2))
-    return step(new(Plan({"m": SPECS["soft"]}, **plan)), Frames((frame(x, features=("a", "b")),)))  # type: ignore[arg-type]  # keys of a plan
-
-
-def published(effects: Sequence[Effect], kind: type) -> list[object]:
-    return [e.message for e in effects if isinstance(e, Publish) and isinstance(e.message, kind)]
-
-
-def test_snapshots_come_with_the_first_start_and_every_so_many_rows() -> None:
-    state, effects = warm(snapshot_every_rows=100)
-    snapshots = published(effects, Snapshot)
-    assert [(s.pub_seq, s.offset) for s in snapshots] == [(0, 8), (1, 104), (2, 200), (3, 304), (4, 400)]  # type: ignore[attr-defined]
-    assert snapshots[-1].means.shape == (3, 2)  # type: ignore[attr-defined]
-    found = parameters(state.learners["m"].model)
-    np.testing.assert_array_equal(snapshots[-1].means, found.means)  # type: ignore[attr-defined]
-
-
-def test_ticks_bring_heartbeats_and_what_is_new() -> None:
-    state, _ = warm(snapshot_every_seconds=2.0, heartbeat_seconds=0.5)
-    state, effects = step(state, Tick(10.0, 1e9))
-    assert published(effects, Heartbeat) == [Heartbeat(0, 400, 1e9)]
-    assert len(published(effects, Snapshot)) == 1
-    state, effects = step(state, Tick(10.4, 1e9))
-    assert not effects
-    state, effects = step(state, Tick(13.0, 0.0))
-    assert published(effects, Heartbeat) == [Heartbeat(1, 400, 0.0)]
-    assert not published(effects, Snapshot)
-    assert step(state, Stop())[1] == []
-
-
-def snapshots(effects: Sequence[Effect]) -> list[Snapshot]:
-    told = [effect.message for effect in effects if isinstance(effect, Publish)]
-    return [message for message in told if isinstance(message, Snapshot)]
-
-
-def test_figures_of_validity_come_with_ticks_and_when_the_stream_has_doubled() -> None:
-    rows = np.random.default_rng(0).normal([[-20.0], [20.0]], 1.0, (2, 400)).T.reshape(-1, 1)
-    specs = {"one": Spec(2, "full", batch_size=16), "two": Spec(2, "full", batch_size=16, random_state=1)}
-    state, effects = step(new(Plan(specs, snapshot_every_rows=16)), Frames((frame(rows),)))
-    found = [one.validity["generation"] for one in snapshots(effects) if one.model == "one"]
-    assert (len(found), found[0]) == (800 // 16, 1)
-    assert all(was <= now <= 2 * was + 1 for was, now in pairwise(sorted(set(found))))
-    assert len(set(found)) < 10, "not with every snapshot"
-    state, effects = step(state, Tick(1.0, 1.0))
-    assert [one.validity["generation"] for one in snapshots(effects)] == [50, 50], "figures were behind"
-    state, effects = step(state, Tick(5.0, 5.0))
-    assert not snapshots(effects), "nothing is new"
-    again = from_state(unpack_state(pack_state(to_state(state))), state.plan)
-    assert again.learners["one"].found is None
-    again, effects = step(again, Tick(5.0, 5.0))
-    assert not snapshots(effects)
-    assert again.learners["one"].found == state.learners["one"].found
-    state, _ = step(state, Frames((frame(rows[:32]),)))
-    state, effects = step(state, Tick(9.0, 9.0))
-    last = snapshots(effects)[0]
-    assert last.validity["generation"] == state.learners["one"].border.generation == 52
-    assert last.validity["clusters"] == [[0], [1]]
-    assert last.validity["stability"] == pytest.approx(1.0)
-    (reply,) = [one for one in step(state, Ask(Query("health")))[1] if isinstance(one, Reply)]
-    assert isinstance(reply.message, Health)
-    told = reply.message.models["one"]
-    assert (told["judged"], told["clusters"], told["icl"]) == (52, 2, last.validity["icl"])
-
-
-def test_questions_change_nothing() -> None:
-    state, _ = warm()
-    for query, kind in (
-        (Query("health"), Health),
-        (Query("snapshot", "m"), Snapshot),
-        (Query("predict", None, frame([9.0, 9.0])), Prediction),
-        (Query("score", "m", frame([[0.0], [1.0]], features=("b",))), Scores),
-        (Query("predict", "m", frame([1.0], features=("z",))), ErrorReply),
-        (Query("predict", "m", frame([1.0, 2.0, 3.0])), ErrorReply),
-        (Query("snapshot", "other"), ErrorReply),
-        (Query("predict", "m"), ErrorReply),
-    ):
-        after, effects = step(state, Ask(query))
-        assert after is state
-        assert isinstance(effects[0], Reply)
-        assert isinstance(effects[0].message, kind), query
-
-
-def test_a_model_that_learned_nothing_has_no_snapshot() -> None:
-    state = new(Plan({"m": SPECS["soft"], "n": SPECS["hard"]}))
-    _, effects = step(state, Ask(Query("snapshot", "m")))
-    assert effects == [Reply(ErrorReply("value", "m: no batch was learned yet, so there is nothing to show"))]
-    _, effects = step(state, Ask(Query("snapshot")))
-    assert isinstance(effects[0], Reply)
-    assert "expected one of m, n" in effects[0].message.reason  # type: ignore[union-attr]
-
-
-def test_another_plan_does_not_go_on_from_a_state() -> None:
-    state, _ = warm()
-    tree = to_state(state)
-    with pytest.raises(ValueError, match="other models"):
-        from_state(tree, Plan({"m": SPECS["oval"]}))
-    with pytest.raises(ValueError, match="other fixed features"):
-        from_state(tree, Plan({"m": SPECS["soft"]}, features=("a", "b")))
-    with pytest.raises(ValueError, match="version"):
-        from_state({**tree, "engine_version": 99}, state.plan)
-
-
-def test_without_responsibilities_messages_have_no_p() -> None:
-    _, effects = warm(responsibilities=False)
-    assert all(message.p is None for message in assignments(effects, "m"))
-
-
-def test_a_frame_whose_rows_know_different_components_has_a_column_for_each() -> None:
-    from stream_mix.engine.events import Part
-
-    one, two = frame(np.zeros((3, 1))), frame(np.zeros((2, 1)))
-    parts = (
-        Part(0, 1, (0, 1), np.array([[0.25, 0.75]] * 2), 2),
-        Part(2, 2, (1, 5), np.array([[0.5, 0.5]] * 3), 8),
-    )
-    label, zeros = np.zeros(5, np.int64), np.zeros(5)
-    said = Assigned("m", 10, (one, two), (0, 3, 5), parts, label, zeros, zeros)
-    first, second = said.messages()
-    assert (first.components, first.generation, first.offset) == ((0, 1, 5), 1, 10)
-    assert first.p is not None
-    assert first.p.tolist() == [[0.25, 0.75, 0.0], [0.25, 0.75, 0.0], [0.0, 0.5, 0.5]]
-    assert (second.components, second.generation, second.offset) == ((1, 5), 2, 13)
-
-
-def test_times_that_are_none_stay_none() -> None:
-    _, effects = warm()
-    assert all(math.isfinite(s.t) if s.t is not None else True for s in published(effects, Snapshot))  # type: ignore[attr-defined]
-    assert {s.t for s in published(effects, Snapshot)} == {None}  # type: ignore[attr-defined]
-
-
-def test_noise_is_labelled_in_assignments_and_answers() -> None:
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(1200, 2)) + 20.0 * (np.arange(1200) % 2)[:, None]
-    x[::20] = rng.uniform(-300.0, 300.0, (60, 2))
-    state = new(Plan({"m": Spec(2, batch_size=50, robust=True)}))
-    state, _ = step(state, Frames((Frame(x[:1000], 1000),)))
-    state, effects = step(state, Frames((Frame(x[1000:], 200),)))
-    (said,) = (effect for effect in effects if isinstance(effect, Assigned))
-    assert (said.label[::20] == -1).mean() > 0.8
-    assert (np.delete(said.label, np.s_[::20]) == -1).mean() < 0.02
-    _, (reply,) = step(state, Ask(Query("health")))
-    assert isinstance(reply, Reply)
-    assert isinstance(reply.message, Health)
-    assert reply.message.models["m"]["noise"] == pytest.approx(0.05, abs=0.02)

@@ -14,7 +14,7 @@ from stream_mix.keys import new_client, read_secret, revoke
 from stream_mix.ports.journal import JournalReader, JournalUnavailable
 from stream_mix.ports.replaying import replay_into_model
 from stream_mix.ports.service import Service
-from tests.ports.test_acking import acked, peers
+from tests.ports.peers import acked, peers
 from tests.ports.test_doors import locked
 from tests.ports.test_holding import Full
 from tests.ports.test_metrics import get, values
