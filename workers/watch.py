@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from stream_mix.client import PUBLISH, ClientError, KeysLike, Subscriber
+from stream_mix.client.base import REFUSED_KEY
 from stream_mix.protocol import Assignment, Change, Heartbeat, Published, Snapshot
 
 from .ending import OK, ended
@@ -196,9 +197,8 @@ def run(
     start, shown = clock(), -1e9
     with Subscriber(endpoint, model=model, kinds=KINDS, keys=keys) as subscriber:
         if timeout is not None and not subscriber.connected(timeout):
-            raise ClientError(
-                f"{endpoint}: nobody publishes there (waited {timeout:g} s); is an engine running?"
-            )
+            why = f"nobody publishes there (waited {timeout:g} s); is an engine running?"
+            raise ClientError(f"{endpoint}: {REFUSED_KEY if subscriber.refused_key else why}")
         if model is not None:
             expect(endpoint, model, keys=keys)
         with Live(table(models, start), console=console, auto_refresh=False) as live:

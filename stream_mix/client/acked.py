@@ -7,10 +7,10 @@ import time
 from typing import NamedTuple
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from ..protocol import Nack, ProtocolError, decode_receipt
-from .base import ClientError
+from .base import REFUSED_KEY, ClientError
+from .handshakes import Handshakes
 from .window import Window
 
 RECONNECT_MS, SLOWEST_RECONNECT_MS = 50, 200
@@ -35,8 +35,14 @@ class Acked:
     """
 
     def __init__(
-        self, socket: zmq.Socket[bytes], endpoint: str, source: str | None, start_seq: int | None
+        self,
+        socket: zmq.Socket[bytes],
+        handshakes: Handshakes | None,
+        endpoint: str,
+        source: str | None,
+        start_seq: int | None,
     ) -> None:
+        assert handshakes is not None  # a DEALER has them
         if not source:
             raise ClientError("source: needed by a producer whose frames are acknowledged")
         self.window = Window(source, secrets.randbits(62), start_seq)
@@ -49,19 +55,16 @@ class Acked:
         socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.set(zmq.HEARTBEAT_TIMEOUT, SILENCE_MS)
         socket.set(zmq.MAXMSGSIZE, RECEIPT_BYTES)
-        self._refused = False
-        self._monitor = socket.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-        )
-        self._monitor.set(zmq.RCVHWM, 0)
+        self._handshakes = handshakes
         self._poller = zmq.Poller()
         self._poller.register(socket, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(handshakes.monitor, zmq.POLLIN)
 
     def pump(self, seconds: float = 0.0) -> None:
         """Send what is due and hear what was said, waiting up to so many seconds for the first of it."""
         heard = self._listen()
         now = time.monotonic()
+        self._handshakes.knock(now)
         blocked = self._speak(now)
         wait = 0.0 if heard else min(seconds, self.window.wake(now), BLOCKED_SECONDS if blocked else seconds)
         if wait > 0 and self._poller.poll(max(1, round(wait * 1000))):
@@ -75,7 +78,7 @@ class Acked:
         self.pump()
         while self.window.full if enough == "room" else self.window.frames:
             left = until - time.monotonic()
-            if left <= 0 or self._refused:
+            if left <= 0 or self._handshakes.refused:
                 raise ClientError(f"{self._endpoint}: {self._why(seconds)}")
             self.pump(left)
 
@@ -88,27 +91,18 @@ class Acked:
             what = f"{new} frame{'s' * (new != 1)} refused, the last: {last.reason}"
             raise ClientError(f"{self._endpoint}: {what}")
 
-    def close(self) -> None:
-        """Let go of the monitor."""
-        self._socket.disable_monitor()
-        self._monitor.close(linger=0)
-
     def _why(self, seconds: float) -> str:
-        if self._refused:
-            # ZeroMQ does not ask again.
-            return "does not let this key in"
+        if self._handshakes.refused:
+            return REFUSED_KEY
         if self.window.seq is None:
             return f"no engine answered within {seconds:g} s; does one acknowledge there?"
         return f"no acknowledgement within {seconds:g} s"
 
     def _listen(self) -> bool:
         """Hear what was said; whether there was anything."""
-        heard = False
-        while self._monitor.poll(0):
-            self._refused = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
-            if not self._refused:
-                self.window.connected()
-            heard = True
+        heard = bool(self._handshakes.read())
+        if heard:
+            self.window.connected()
         while True:
             try:
                 data = self._socket.recv(zmq.NOBLOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import zmq
 
 from ..keys import KeyFileError, Keys, read_secret
+from .handshakes import Handshakes
 
 Event: TypeAlias = Mapping[str, float]
 RowsLike: TypeAlias = Event | Sequence[Event] | npt.ArrayLike
@@ -22,6 +24,9 @@ QUERY = "tcp://127.0.0.1:5557"
 KeysLike: TypeAlias = Keys | str | os.PathLike[str] | None
 """Keys, or the secret file that holds them; None where the engine asks for none."""
 KINDS = ("assignment", "snapshot", "change")
+
+
+REFUSED_KEY = "does not let this key in"
 
 
 class ClientError(ValueError):
@@ -46,9 +51,9 @@ class Client:
             self._socket.set(zmq.CURVE_SERVERKEY, found.server.encode())
             self._socket.set(zmq.CURVE_PUBLICKEY, found.public.encode())
             self._socket.set(zmq.CURVE_SECRETKEY, found.secret.encode())
-        self._refusals: zmq.Socket[bytes] | None = None
-        if found is not None and kind in (zmq.PUSH, zmq.REQ):  # others listen to monitors of their own
-            self._refusals = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        self._handshakes: Handshakes | None = None
+        if found is not None or kind in (zmq.SUB, zmq.DEALER):  # who has no key can only be met, or not
+            self._handshakes = Handshakes(self._socket, endpoint)
 
     def _connect(self) -> None:
         try:
@@ -63,18 +68,43 @@ class Client:
         if self._socket.closed:
             raise ClientError(f"{self.endpoint}: closed")
 
-    def _refused(self) -> bool:
-        """Whether the engine has said that it does not let this key in; ZeroMQ does not ask it again."""
-        return self._refusals is not None and bool(self._refusals.poll(0))
+    @property
+    def refused_key(self) -> bool:
+        """Whether the engine's last word was that it does not let this key in. It is asked again when the
+        client is used, twice a second at the most: nothing need be made anew when the key is let in."""
+        if self._handshakes is None or self._socket.closed:
+            return False
+        self._handshakes.read()
+        return self._handshakes.refused
 
-    def _forget_refusals(self) -> None:
-        if self._refusals is not None:
-            self._socket.disable_monitor()
-            self._refusals.close(linger=0)
-            self._refusals = None
+    def _knock(self) -> None:
+        """Ask again where the engine did not let this key in."""
+        if self._handshakes is not None:
+            self._handshakes.read()
+            self._handshakes.knock(time.monotonic())
+
+    def _meets(self, what: int, seconds: float) -> bool:
+        """Whether the socket can be read (POLLIN) or written (POLLOUT) in time; False at once where the
+        engine does not let this key in."""
+        poller = zmq.Poller()
+        poller.register(self._socket, what)
+        if self._handshakes is not None:
+            poller.register(self._handshakes.monitor, zmq.POLLIN)
+        until = time.monotonic() + seconds
+        while not self.refused_key:
+            left = until - time.monotonic()
+            ready = dict(poller.poll(max(0, round(left * 1000))))
+            if self._socket in ready or left <= 0:
+                return self._socket in ready
+        return False
+
+    def _listen_no_more(self) -> None:
+        if self._handshakes is not None:
+            self._handshakes.close()
+            self._handshakes = None
 
     def _abandon(self) -> None:
-        self._forget_refusals()
+        self._listen_no_more()
         self._socket.close(linger=0)
         self._context.term()
 
@@ -82,7 +112,7 @@ class Client:
         """Close; a second call does nothing. In another process than the one that made it, nothing is
         touched."""
         if os.getpid() == self._pid and not self._socket.closed:
-            self._forget_refusals()
+            self._listen_no_more()
             self._socket.close()
             self._context.term()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import zmq
 
 from ..protocol import DEFAULT_LIMITS, Durability, Limits, Nack
 from .acked import Acked, Unsafe
-from .base import ACKED, PUSH, Client, ClientError, KeysLike, RowsLike
+from .base import ACKED, PUSH, REFUSED_KEY, Client, ClientError, KeysLike, RowsLike
 from .batch import Batch
 
 
@@ -70,14 +71,13 @@ class Producer(Client):
         self._acked: Acked | None = None
         if acked:
             try:
-                self._acked = Acked(self._socket, self.endpoint, source, start_seq)
+                self._acked = Acked(self._socket, self._handshakes, self.endpoint, source, start_seq)
             except ClientError:
                 self._abandon()
                 raise
         else:
             # Without IMMEDIATE frames would be queued for a connection that may never come.
             self._socket.set(zmq.IMMEDIATE, 1)
-            self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
         self._connect()
 
     @property
@@ -180,13 +180,20 @@ class Producer(Client):
         if self._acked is not None:
             raise ClientError("send_raw: frames that are acknowledged are numbered, expected send")
         try:
-            self._socket.send(frame)
+            self._socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
-            within = f"within {self._timeout:g} s"
-            why = f"nobody took a frame {within}; is an engine running there?"
-            if self._refused():
-                why = "does not let this key in"
-            raise ClientError(f"{self.endpoint}: {why}") from None
+            self._send_in_time(frame)
+
+    def _send_in_time(self, frame: bytes) -> None:
+        """Send the bytes of a frame for which there is no room yet, or nobody to take it."""
+        self._knock()
+        until = time.monotonic() + self._timeout
+        while self._meets(zmq.POLLOUT, until - time.monotonic()):
+            with suppress(zmq.Again):  # a connection may go between two looks at it
+                self._socket.send(frame, zmq.NOBLOCK)
+                return
+        why = f"nobody took a frame within {self._timeout:g} s; is an engine running there?"
+        raise ClientError(f"{self.endpoint}: {REFUSED_KEY if self.refused_key else why}")
 
     def close(self) -> None:
         """Send what waits and close, giving the last frames up to `linger` seconds to leave or, where they
@@ -199,7 +206,7 @@ class Producer(Client):
             elif self.unsafe.rows or self._acked.window.refused:
                 self.wait(self._linger)
         finally:
-            self._shut()
+            super().close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -207,17 +214,7 @@ class Producer(Client):
         if kind is None:
             self.close()
         else:
-            self._shut()
-
-    def _abandon(self) -> None:
-        if self._acked is not None:
-            self._acked.close()
-        super()._abandon()
-
-    def _shut(self) -> None:
-        if self._acked is not None and os.getpid() == self._pid and not self._socket.closed:
-            self._acked.close()
-        super().close()
+            super().close()
 
     def _send_if_due(self) -> None:
         rows, size, seconds = self._bounds

@@ -21,7 +21,7 @@ from ..protocol import (
     decode_reply,
     encode_query,
 )
-from .base import QUERY, Client, ClientError, KeysLike, RowsLike
+from .base import QUERY, REFUSED_KEY, Client, ClientError, KeysLike, RowsLike
 
 _Answer = TypeVar("_Answer", Snapshot, Health, Prediction, Scores)
 QueryKind = Literal["snapshot", "predict", "score", "health"]
@@ -48,6 +48,7 @@ class Query(Client):
         # An answer that comes too late must not be taken for that to the next question.
         self._socket.set(zmq.REQ_CORRELATE, 1)
         self._socket.set(zmq.REQ_RELAXED, 1)
+        # Without a connection left, as after a refusal, a question cannot even leave.
         self._socket.set(zmq.SNDTIMEO, round(timeout * 1000))
         self._connect()
 
@@ -74,17 +75,20 @@ class Query(Client):
 
     def _unanswered(self) -> ClientError:
         why = f"no answer within {self._timeout:g} s; is an engine running there?"
-        return ClientError(f"{self.endpoint}: {'does not let this key in' if self._refused() else why}")
+        return ClientError(f"{self.endpoint}: {REFUSED_KEY if self.refused_key else why}")
 
     def _ask(self, want: type[_Answer], kind: QueryKind, **parts: Any) -> _Answer:
         self._check()
+        self._knock()
         try:
-            self._socket.send(encode_query(kind, limits=self._limits, **parts))
-            if not self._socket.poll(round(self._timeout * 1000)):
+            question = encode_query(kind, limits=self._limits, **parts)
+            if self.refused_key:
+                raise self._unanswered()
+            self._socket.send(question)
+            if not self._meets(zmq.POLLIN, self._timeout):
                 raise self._unanswered()
             reply: Reply = decode_reply(self._socket.recv())
         except zmq.Again:
-            # Without a connection left, and after a refusal none is made again, a question cannot even leave.
             raise self._unanswered() from None
         except ProtocolError as error:
             raise ClientError(f"{kind}: {error.reason}") from None

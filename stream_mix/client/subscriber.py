@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from ..protocol import ProtocolError, Published, decode_published
 from .base import KINDS, PUBLISH, Client, ClientError, KeysLike
@@ -61,10 +61,10 @@ class Subscriber(Client):
             topic = kind if kind == "heartbeat" else f"{kind}/{model or ''}"
             self._socket.set(zmq.SUBSCRIBE, topic.encode())
         self._model, self._kinds = model, frozenset(kinds)
-        self._monitor: zmq.Socket[bytes] | None = self._socket.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED
-        )
-        self._monitor.set(zmq.RCVHWM, 0)
+        assert self._handshakes is not None  # a SUB has them
+        self._shakes, self._poller = self._handshakes, zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._shakes.monitor, zmq.POLLIN)
         self._follow = Continuity()
         self._ready: deque[Published] = deque()
         self._heard = time.monotonic()
@@ -90,21 +90,24 @@ class Subscriber(Client):
         What is published before that is not heard: wait for it before rows are sent whose answers matter.
         """
         self._check()
-        if self._monitor is not None and self._monitor.poll(round(timeout * 1000)):
-            recv_monitor_message(self._monitor)
-            self._forget_monitor()
-        return self._monitor is None
+        return self._await(time.monotonic() + timeout, lambda: self._shakes.connected > 0)
 
-    def _forget_monitor(self) -> None:
-        if self._monitor is not None:
-            self._socket.disable_monitor()
-            self._monitor.close(linger=0)
-            self._monitor = None
+    def _await(self, until: float, enough: Callable[[], bool]) -> bool:
+        """Wait for something, knocking again where this key is not let in; False where time is over."""
+        while True:
+            self._shakes.read()
+            if enough():
+                return True
+            now = time.monotonic()
+            if now >= until:
+                return False
+            self._shakes.knock(now)
+            wait = min(until - now, self._shakes.due(now))
+            self._poller.poll(None if wait == math.inf else math.ceil(wait * 1000))
 
     def close(self) -> None:
         """Close; a second call does nothing."""
         if os.getpid() == self._pid and not self._socket.closed:
-            self._forget_monitor()
             if self._query is not None:
                 self._query.close()
             super().close()
@@ -112,14 +115,16 @@ class Subscriber(Client):
     def receive(self, timeout: float | None = None) -> Published | None:
         """The next message, or None where none came within `timeout` seconds (None: wait for ever)."""
         self._check()
-        until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            if self._ready:
-                return self._ready.popleft()
-            left = None if until is None else max(0, round((until - time.monotonic()) * 1000))
-            if not self._socket.poll(left):
-                return None
-            self._take(self._socket.recv_multipart())
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._ready:
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                if not self._await(until, lambda: bool(self._socket.poll(0))):
+                    return None
+            else:
+                self._take(parts)
+        return self._ready.popleft()
 
     def _take(self, parts: list[bytes]) -> None:
         """One message as it came: kept where it was asked for and says something new."""

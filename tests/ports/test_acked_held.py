@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream_mix.client import ClientError, Producer, Query
+from stream_mix.client.base import Client
 from stream_mix.engine import Done, state_hash
 from stream_mix.keys import new_client, read_secret, revoke
 from stream_mix.ports.journal import JournalReader, JournalUnavailable
@@ -179,7 +180,7 @@ def test_a_key_is_bound_to_its_source_where_frames_are_acknowledged(tmp_path: Pa
             with pytest.raises(ClientError, match="no acknowledgement within"):
                 producer.wait(0.5)
             until(lambda: doors.ignored.get("acked", 0) > 0)
-            producer._shut()
+            Client.close(producer)
         assert service.state.offset == 5
         assert service.loop.acking is not None
         assert set(service.loop.acking.done) == {"press/2"}
