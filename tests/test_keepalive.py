@@ -37,7 +37,9 @@ def test_no_socket_of_an_engine_sends_pings() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [Producer, lambda: Producer(acked=True, source="s"), Subscriber, Query], ids=str
+    "make",
+    [Producer, lambda: Producer(acked=True, source="s"), Subscriber, Query],
+    ids=["push", "acked", "subscriber", "query"],
 )
 def test_no_socket_of_a_client_sends_pings(make: Any) -> None:
     client = make()
