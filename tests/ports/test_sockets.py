@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from stream_mix.ports.publishing import Subscriptions
 from stream_mix.keepalive import IDLE_SECONDS
+from stream_mix.ports.publishing import Subscriptions
 from stream_mix.ports.sockets import SocketError, open_sockets
 from tests.workers.serving import LOCAL, settings
 
