@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .promise import Figures, Promise, Trial
+from .promise import BrokenError, Figures, Promise, Trial
 
 
 def promises() -> dict[str, Promise]:
@@ -59,7 +59,10 @@ def _tried(promise: Promise, size: int, seed: int, *, quiet: bool) -> tuple[Figu
 
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"soak-{promise.name}-") as folder:
-        figures = promise.trial(Trial(size, seed, Path(folder), say))
+        try:
+            figures = promise.trial(Trial(size, seed, Path(folder), say))
+        except BrokenError as error:
+            return {}, time.monotonic() - begun, [str(error)]
     return figures, time.monotonic() - begun, promise.broken(figures)
 
 

@@ -21,6 +21,8 @@ from stream_mix.ports.folding import folded, plan_of, recover
 from stream_mix.ports.journal import JournalFrame, JournalReader
 from stream_mix.protocol import decode_frame
 
+from .promise import BrokenError
+
 PATIENCE = 60.0
 """Seconds after which what does not come about counts as broken."""
 POOL = 4096
@@ -44,10 +46,6 @@ name = "mixture"
 family = "diag"
 n_components = 4
 """
-
-
-class BrokenError(RuntimeError):
-    """What was promised did not come about; one line."""
 
 
 def free() -> str:

@@ -11,6 +11,10 @@ Figures: TypeAlias = dict[str, float]
 """What a trial came to, by name: counts, seconds, bytes."""
 
 
+class BrokenError(RuntimeError):
+    """What was promised did not come about, and the trial cannot go on; one line."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """How a trial is run: so much of it, with this seed, in this empty folder; `say` reports on the way."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import zmq
 
-from .acked_engine import PATIENCE, BrokenError, Engine, Reckoning, Rows, until
-from .promise import Figures, Promise, Trial, at_least, at_most
+from .acked_engine import PATIENCE, Engine, Reckoning, Rows, until
+from .promise import BrokenError, Figures, Promise, Trial, at_least, at_most
 from .proxy import Proxy
 
 FRAMES_A_RESET = 1000
@@ -25,6 +26,7 @@ class Careless:
     """A producer of plain pyzmq and msgpack that keeps what is not acknowledged, and else takes no care."""
 
     def __init__(self, endpoint: str, rows: Rows, frames: int, seed: int) -> None:
+        self.alive: Callable[[], bool] = lambda: True
         self._rng = random.Random(seed)
         self._rows, self._frames = rows, frames
         self._context = zmq.Context()
@@ -35,7 +37,7 @@ class Careless:
         self._socket.connect(endpoint)
         self.done, self.next, self.credit = -1, 0, 1
         self.duplicates = self.again = 0
-        self._heard = time.monotonic()
+        self._heard = self._again = time.monotonic()
 
     def run(self, say: Any) -> None:
         """Until every frame is acknowledged."""
@@ -91,9 +93,11 @@ class Careless:
                     raise BrokenError(f"frame {said['seq']} was refused: {said['reason']}")
         elif now > self._heard + PATIENCE:
             raise BrokenError(f"nothing was acknowledged for {PATIENCE:g} s")
-        elif now > self._heard + SILENCE:
+        elif not self.alive():
+            raise BrokenError("the engine has died")
+        elif now > max(self._heard, self._again) + SILENCE:
             self._back(self.done + 1)
-            self._heard = max(self._heard, now - SILENCE / 2)
+            self._again = now
 
     def _back(self, seq: int) -> None:
         self.again += max(0, self.next - seq)
@@ -109,6 +113,7 @@ def trial(trial: Trial) -> Figures:
         engine.start()
         until(engine.journal.exists, "the engine's start")
         careless = Careless(proxy.endpoint, rows, trial.size, trial.seed)
+        careless.alive = lambda: engine.running
         careless.run(trial.say)
         code, _ = engine.stop()
     reckoning = Reckoning(engine, rows)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from .promise import BrokenError
+
 PATIENCE = 60.0
 SCRIPTS = Path(__file__).resolve().parents[1]
 CONFIG = """
@@ -43,7 +45,7 @@ class Running:
         while not self.lines or not self.lines[-1].startswith("journal"):
             line = process.stdout.readline()
             if not line:
-                raise RuntimeError(f"the engine did not start: {' '.join(self.lines)}")
+                raise BrokenError(f"the engine did not start: {' '.join(self.lines)}")
             self.lines.append(line.strip())
         self.endpoints = dict(re.findall(r"(push|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
         # What it says later is read, so that it never waits for a reader.
@@ -77,7 +79,7 @@ def engine(folder: Path, more: str, publish: str = "") -> Iterator[Running]:
         yield running
         process.terminate()
         if process.wait(PATIENCE):
-            raise RuntimeError(f"the engine ended with {process.returncode}: {running.lines[-1]}")
+            raise BrokenError(f"the engine ended with {process.returncode}: {running.lines[-1]}")
 
 
 @contextmanager
@@ -101,9 +103,9 @@ def child(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for a condition. Raises RuntimeError where it does not come about."""
+    """Wait for a condition. Raises BrokenError where it does not come about."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"waited {seconds:g} s in vain: {what}")
+            raise BrokenError(f"waited {seconds:g} s in vain: {what}")
         threading.Event().wait(0.01)

@@ -17,6 +17,8 @@ from stream_mix.config import Settings
 from stream_mix.ports.log import Log
 from stream_mix.ports.service import Service
 
+from .promise import BrokenError
+
 PATIENCE = 30.0
 
 
@@ -60,7 +62,7 @@ class Engine:
         while not self.lines or not self.lines[-1].startswith("journal"):
             line = self.popen.stdout.readline()
             if not line:
-                raise RuntimeError(f"the engine did not start: {self.popen.communicate()[1]}")
+                raise BrokenError(f"the engine did not start: {self.popen.communicate()[1]}")
             self.lines.append(line.strip())
         self.ready = time.monotonic() - began
         self.endpoints = dict(re.findall(r"(push|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))

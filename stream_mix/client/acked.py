@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import zmq
 
+from ..keepalive import keep_alive
 from ..protocol import Nack, ProtocolError, decode_receipt
 from .base import REFUSED_KEY, ClientError
 from .handshakes import Handshakes
 from .window import Window
 
 RECONNECT_MS, SLOWEST_RECONNECT_MS = 50, 200
-HEARTBEAT_MS, SILENCE_MS = 2_000, 6_000
 RECEIPT_BYTES = 1 << 16
 BLOCKED_SECONDS = 0.02
 """Time until a message that the socket does not take is tried again."""
@@ -52,8 +52,7 @@ class Acked:
         socket.set(zmq.IMMEDIATE, 1)
         socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.set(zmq.RECONNECT_IVL_MAX, SLOWEST_RECONNECT_MS)
-        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, SILENCE_MS)
+        keep_alive(socket, unheard=True)
         socket.set(zmq.MAXMSGSIZE, RECEIPT_BYTES)
         self._handshakes = handshakes
         self._poller = zmq.Poller()

@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 import numpy.typing as npt
 import zmq
 
+from ..keepalive import keep_alive
 from ..keys import KeyFileError, Keys, read_secret
 from .handshakes import Handshakes
 
@@ -45,6 +46,7 @@ class Client:
         self._socket = self._context.socket(kind)
         self._socket.set(zmq.LINGER, round(linger * 1000))
         self._socket.set(zmq.HANDSHAKE_IVL, 5_000)
+        keep_alive(self._socket)
         if "[" in endpoint:
             self._socket.set(zmq.IPV6, 1)
         if found is not None and found.server is not None:

@@ -52,9 +52,6 @@ class Subscriber(Client):
         super().__init__(endpoint, zmq.SUB, 0.0, keys)
         self.timeout = timeout
         self._socket.set(zmq.RCVHWM, high_water_mark)
-        # A connection that died without a word is noticed, and made anew.
-        self._socket.set(zmq.HEARTBEAT_IVL, 2_000)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, 6_000)
         # Heartbeats are heard in any case: they say that the engine lives, and what was missed.
         for kind in {*kinds, "heartbeat"}:
             # A name may be the beginning of another one: the rest is sorted out in `receive`.
