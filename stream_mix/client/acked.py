@@ -77,7 +77,7 @@ class Acked:
         self.pump()
         while self.window.full if enough == "room" else self.window.frames:
             left = until - time.monotonic()
-            if left <= 0 or self._handshakes.refused:
+            if left <= 0 or self._handshakes.shut:
                 raise ClientError(f"{self._endpoint}: {self._why(seconds)}")
             self.pump(left)
 

@@ -79,6 +79,10 @@ class Client:
         self._handshakes.read()
         return self._handshakes.refused
 
+    @property
+    def _shut_out(self) -> bool:
+        return self.refused_key and self._handshakes is not None and self._handshakes.shut
+
     def _knock(self) -> None:
         """Ask again where the engine did not let this key in."""
         if self._handshakes is not None:
@@ -93,7 +97,7 @@ class Client:
         if self._handshakes is not None:
             poller.register(self._handshakes.monitor, zmq.POLLIN)
         until = time.monotonic() + seconds
-        while not self.refused_key:
+        while not self._shut_out:
             left = until - time.monotonic()
             ready = dict(poller.poll(max(0, round(left * 1000))))
             if self._socket in ready or left <= 0:

@@ -21,7 +21,7 @@ class Handshakes:
     """
 
     def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
-        self.refused = False
+        self.refused = self._asking = False
         self.connected = 0
         self._socket, self._endpoint = socket, endpoint
         self._knocked = -math.inf
@@ -36,13 +36,19 @@ class Handshakes:
         while self.monitor.poll(0):
             self.refused = recv_monitor_message(self.monitor)["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH
             self.connected += not self.refused
+            self._asking = False
         return self.connected - before
+
+    @property
+    def shut(self) -> bool:
+        """Whether there is nothing to wait for: refused, and not asked again yet."""
+        return self.refused and not self._asking
 
     def knock(self, now: float) -> bool:
         """Ask to be let in again, where the engine refused and it is not too soon; whether that was done."""
-        if not self.refused or now < self._knocked + KNOCK_SECONDS:
+        if not self.shut or now < self._knocked + KNOCK_SECONDS:
             return False
-        self._knocked, self.refused = now, False
+        self._knocked, self._asking = now, True
         # What is left of the connection that was refused, if anything is, would only be in the way.
         with suppress(zmq.ZMQError):
             self._socket.disconnect(self._endpoint)
@@ -51,7 +57,7 @@ class Handshakes:
 
     def due(self, now: float) -> float:
         """Seconds until it may be knocked again; for ever where there is no need to."""
-        return max(self._knocked + KNOCK_SECONDS - now, 0.0) if self.refused else math.inf
+        return max(self._knocked + KNOCK_SECONDS - now, 0.0) if self.shut else math.inf
 
     def close(self) -> None:
         """Listen no more."""

@@ -82,7 +82,7 @@ class Query(Client):
         self._knock()
         try:
             question = encode_query(kind, limits=self._limits, **parts)
-            if self.refused_key:
+            if self._shut_out:
                 raise self._unanswered()
             self._socket.send(question)
             if not self._meets(zmq.POLLIN, self._timeout):
