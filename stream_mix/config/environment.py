@@ -17,7 +17,7 @@ from stream_mix.config.overlay import overlay
 from stream_mix.config.settings import PREFIX, Settings
 
 
-class _Table(Settings, BaseSettings):
+class _Table(Settings, BaseSettings):  # type: ignore[misc]  # both give it options: theirs and ours go together
     """The same settings as pydantic-settings takes them."""
 
 

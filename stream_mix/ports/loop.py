@@ -130,7 +130,12 @@ class Loop:
         if self.holding.group is not None:
             self._again()
         poller = self._poller if self.holding.group is None else self._answering
-        ready = dict(poller.poll(0 if self._full else IDLE_MS))
+        ready = dict(poller.poll(0))
+        if not ready and not self._full:
+            # Nobody waits: the log is folded now, and not while frames do.
+            if self.journal is not None and self.holding.group is None:
+                self.journal.tidy()
+            ready = dict(poller.poll(IDLE_MS))
         if self._sockets.publish in ready:
             self._publisher.read()
         if self.holding.group is None:

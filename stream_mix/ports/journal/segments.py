@@ -85,6 +85,11 @@ class Segments:
         """Segments begun since the journal was made."""
         return self._kept[-1].id + 1
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of frames and outputs, ever."""
+        return self._bytes
+
     def add(self, size: int, received: float | None = None) -> None:
         """Count one more record of so many bytes, a frame if it was received at a time."""
         self._bytes += size

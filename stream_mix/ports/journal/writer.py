@@ -34,6 +34,7 @@ from stream_mix.ports.journal.schema import (
 )
 from stream_mix.ports.journal.segments import Retention, Segments
 from stream_mix.ports.journal.sources import PUT_SOURCE, source_row
+from stream_mix.ports.journal.upkeep import COMMIT_BYTES, TIDY_BYTES, fold_some, prune
 
 _BUFFER_FRAMES: Final = 512
 _BUFFER_BYTES: Final = 4 << 20
@@ -87,7 +88,7 @@ class Journal:
         self._db, self._kept, self._segments = db, end, segments
         self._failed: str | None = None
         self._frames: list[tuple[Any, ...]] = []
-        self._bytes = 0
+        self._bytes, self._logged = 0, -segments.bytes
         self._begun = self._folded = self._pruned = False
         self.next_id, self.next_offset, self._next_output, self._next_letter = end[:4]
 
@@ -171,6 +172,7 @@ class Journal:
         if not 0 <= offset <= self.next_offset:
             raise JournalError(self.path, f"checkpoint at offset {offset}, expected 0 to {self.next_offset}")
         self._write_many(_INSERT_CHECKPOINT, [(int(offset), record_crc(int(offset), blob), blob)])
+        self._logged += len(blob)
         self._pruned = False
 
     def dead_letter(self, received: float, source: str | None, code: str, reason: str, raw: bytes) -> None:
@@ -196,7 +198,8 @@ class Journal:
             return
         try:
             if not self._pruned:
-                self._prune()
+                prune(self._db, self.keep_checkpoints, self._next_letter - self.keep_dead_letters)
+                self._pruned = True
             self._segments.turn(self._db, self.next_id, self.next_offset, self._next_output)
             segments = (self._segments.first, self._segments.count)
             mark = (self.next_id, self.next_offset, self._next_output, self._next_letter, *segments)
@@ -206,6 +209,13 @@ class Journal:
             self._fail(error)
         self._begun = False
         self._kept = End(*mark)
+        self._logged += COMMIT_BYTES
+
+    def tidy(self) -> None:
+        """Fold the log into the file if that is worth while, between commits, for who is idle."""
+        if self._failed is None and not self._begun and self._segments.bytes + self._logged >= TIDY_BYTES:
+            self._logged = -self._segments.bytes
+            fold_some(self._db)
 
     @property
     def committed(self) -> int:
@@ -278,16 +288,6 @@ class Journal:
             self._db.executemany(statement, rows)
         except sqlite3.Error as error:
             self._fail(error)
-
-    def _prune(self) -> None:
-        self._db.execute(
-            "DELETE FROM checkpoint WHERE id NOT IN (SELECT id FROM checkpoint ORDER BY id DESC LIMIT ?)",
-            (self.keep_checkpoints,),
-        )
-        self._db.execute(
-            "DELETE FROM dead_letter WHERE id < ?", (self._next_letter - self.keep_dead_letters,)
-        )
-        self._pruned = True
 
     def _fail(self, error: sqlite3.Error) -> NoReturn:
         reason = unavailable(self.path, error)

@@ -1,0 +1,36 @@
+"""What keeps a journal's file in shape beside its commits: too many checkpoints and letters deleted, and the
+log folded into the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from stream_mix.ports.journal.schema import PAGE_BYTES
+
+TIDY_BYTES: Final = 256 << 10
+"""What the log may hold before a writer with nothing else to do folds it. Folds of whole MiB are for writers
+that are never idle: whoever sends meanwhile waits for all of one."""
+COMMIT_BYTES: Final = 5 * PAGE_BYTES
+"""About what a commit logs beside its records: the ends of its tables."""
+
+
+def prune(db: sqlite3.Connection, checkpoints: int, first_letter: int) -> None:
+    """Keep the newest checkpoints, so many, and the dead letters from one on."""
+    db.execute(
+        "DELETE FROM checkpoint WHERE id NOT IN (SELECT id FROM checkpoint ORDER BY id DESC LIMIT ?)",
+        (checkpoints,),
+    )
+    db.execute("DELETE FROM dead_letter WHERE id < ?", (first_letter,))
+
+
+def fold_some(db: sqlite3.Connection) -> None:
+    """Fold the log of a connection with nothing under way, as far as its readers allow.
+
+    A disk that fails at this loses nothing: the log keeps all that is not known to be in the file, and the
+    next fold writes and syncs it anew. The next commit tells.
+    """
+    try:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.OperationalError:
+        return
