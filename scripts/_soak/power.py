@@ -39,6 +39,8 @@ def _life(path: Path, disk: Disk, rng: random.Random, durability: str, said: int
                     asked = group(journal, rng)
                     journal.commit()
                     said = asked
+                    if rng.random() < 0.3:
+                        journal.tidy(0)
                 except JournalUnavailable:
                     if disk.dead:
                         # SQLite kept the cut to itself, as it does with what fails while it tidies up.

@@ -16,7 +16,7 @@ from stream_mix.ports.journal import JournalReader
 from stream_mix.protocol import Assignment, encode_points
 
 from .promise import Figures, Promise, Trial, at_least, at_most
-from .serving import PATIENCE, Engine
+from .serving import PATIENCE, Child
 
 N, D = 1024, 8
 INTERVAL = 100_000
@@ -48,10 +48,10 @@ def _frame(rng: np.random.Generator, seq: int) -> bytes:
 
 
 @contextmanager
-def _talking(config: Path) -> Iterator[tuple[Engine, Producer, Subscriber]]:
+def _talking(config: Path) -> Iterator[tuple[Child, Producer, Subscriber]]:
     """An engine, and both who send to it and who hear it."""
     with (
-        Engine(config) as engine,
+        Child(config) as engine,
         Producer(engine.endpoints["push"], timeout=PATIENCE) as producer,
         Subscriber(engine.endpoints["publish"], kinds=("assignment",)) as ears,
     ):

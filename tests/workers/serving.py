@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +13,13 @@ from numpy.typing import NDArray
 
 from stream_mix.client import Subscriber
 from stream_mix.config import Settings
-from stream_mix.ports.service import Service
 from stream_mix.protocol import Assignment, Published
+from stream_mix.workers.beside import Child, serving
+
+__all__ = [
+    "CENTRES", "LOCAL", "PATIENCE", "Process", "assigned", "heard", "rows", "serving", "settings", "toml",
+    "until",
+]  # fmt: skip
 
 LOCAL = "tcp://127.0.0.1:*"
 PATIENCE = 20.0
@@ -66,77 +65,13 @@ def _value(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-@contextmanager
-def serving(config: Settings) -> Iterator[Service]:
-    """An engine in a thread; stopped cleanly at the end, and what it raised is raised here."""
-    stop = threading.Event()
-    failed: list[BaseException] = []
-    with Service(config) as service:
-
-        def work() -> None:
-            try:
-                service.run(stop.is_set)
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield service
-        finally:
-            stop.set()
-            thread.join(PATIENCE)
-    if failed:
-        raise failed[0]
-
-
-class Process:
-    """An engine in a process of its own; `endpoints` are those it says it listens on."""
+class Process(Child):
+    """An engine in a process of its own, its configuration written into a folder."""
 
     def __init__(self, config: Settings, folder: Path) -> None:
         path = folder / "engine.toml"
         path.write_text(toml(config))
-        command = [sys.executable, "-m", "stream_mix.workers.engine", str(path)]
-        environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-        self.popen = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=folder
-        )
-        assert self.popen.stdout is not None
-        self.lines: list[str] = []
-        while not self.lines or not self.lines[-1].startswith("journal"):
-            line = self.popen.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the engine did not start: {self.popen.communicate()[1]}")
-            self.lines.append(line.strip())
-        self.endpoints = dict(re.findall(r"(push|acked|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
-
-    @property
-    def resumed(self) -> int:
-        """The offset that it resumed from."""
-        found = re.search(r"resumed at offset (\d+)", self.lines[-1])
-        return int(found[1]) if found else 0
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.popen.kill()
-        self.popen.communicate()
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float, str]:
-        """Exit code after a signal, seconds that it took, and what was said on the error output."""
-        start = time.monotonic()
-        self.popen.send_signal(number)
-        _, said = self.popen.communicate(timeout=PATIENCE)
-        return self.popen.returncode, time.monotonic() - start, said
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.popen.poll() is None:
-            self.kill()
-        for stream in (self.popen.stdout, self.popen.stderr):
-            if stream is not None:
-                stream.close()
+        super().__init__(path)
 
 
 def heard(subscriber: Subscriber, enough: Callable[[list[Published]], bool]) -> list[Published]:

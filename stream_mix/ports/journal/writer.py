@@ -211,9 +211,9 @@ class Journal:
         self._kept = End(*mark)
         self._logged += COMMIT_BYTES
 
-    def tidy(self) -> None:
-        """Fold the log into the file if that is worth while, between commits, for who is idle."""
-        if self._failed is None and not self._begun and self._segments.bytes + self._logged >= TIDY_BYTES:
+    def tidy(self, least: int = TIDY_BYTES) -> None:
+        """Fold the log into the file if it holds so many bytes, between commits, for who is idle."""
+        if self._failed is None and not self._begun and self._segments.bytes + self._logged >= least:
             self._logged = -self._segments.bytes
             fold_some(self._db)
 
