@@ -49,6 +49,7 @@ class Client:
         keep_alive(self._socket)
         if "[" in endpoint:
             self._socket.set(zmq.IPV6, 1)
+        self._keyed = found is not None
         if found is not None and found.server is not None:
             self._socket.set(zmq.CURVE_SERVERKEY, found.server.encode())
             self._socket.set(zmq.CURVE_PUBLICKEY, found.public.encode())
@@ -63,6 +64,11 @@ class Client:
         except zmq.ZMQError as error:
             self._abandon()
             raise ClientError(f"{self.endpoint}: cannot be connected to ({error.strerror})") from None
+
+    @property
+    def _nobody(self) -> str:
+        """What to ask oneself where there is no answer; an engine does not tell who has no keys why."""
+        return f"is an engine running there{'' if self._keyed else ', or does it ask for keys'}?"
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

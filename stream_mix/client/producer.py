@@ -192,7 +192,7 @@ class Producer(Client):
             with suppress(zmq.Again):  # a connection may go between two looks at it
                 self._socket.send(frame, zmq.NOBLOCK)
                 return
-        why = f"nobody took a frame within {self._timeout:g} s; is an engine running there?"
+        why = f"nobody took a frame within {self._timeout:g} s; {self._nobody}"
         raise ClientError(f"{self.endpoint}: {REFUSED_KEY if self.refused_key else why}")
 
     def close(self) -> None:

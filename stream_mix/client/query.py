@@ -74,7 +74,7 @@ class Query(Client):
         return self._ask(Scores, "score", model=model, **_rows(rows, features))
 
     def _unanswered(self) -> ClientError:
-        why = f"no answer within {self._timeout:g} s; is an engine running there?"
+        why = f"no answer within {self._timeout:g} s; {self._nobody}"
         return ClientError(f"{self.endpoint}: {REFUSED_KEY if self.refused_key else why}")
 
     def _ask(self, want: type[_Answer], kind: QueryKind, **parts: Any) -> _Answer:

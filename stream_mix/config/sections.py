@@ -323,10 +323,11 @@ def check_endpoints(
     for key, address in binds.items():
         locked = bool(security.server_key) and key != "metrics.bind"  # HTTP has no keys
         if not (address.loopback or locked or security.allow_insecure):
-            keys = "" if key == "metrics.bind" else "[security] server_key, "
+            such = "tcp://127.0.0.1:PORT, ipc://PATH), [security] server_key, "
+            such = "127.0.0.1:PORT), " if key == "metrics.bind" else such
             raise rule(
                 f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
-                f"(tcp://127.0.0.1:PORT, ipc://PATH), {keys}or [security] allow_insecure = true"
+                f"({such}or [security] allow_insecure = true"
             )
         for other, taken in seen.items():
             if address.clashes(taken):

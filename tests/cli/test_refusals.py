@@ -37,6 +37,7 @@ def refused(*arguments: str | Path, stdin: str | None = None) -> str:
         ("[ingest]\nbind = ''", "c.toml: ingest.bind: unknown key"),
         ("[[models]]\nn_components = 'x'", "models[0].n_components: found 'x', expected a whole number"),
         ("[ingest]\npush = 'tcp://0.0.0.0:5555'", "which other machines can reach"),
+        ("[metrics]\nbind = '0.0.0.0:9464'", "address (127.0.0.1:PORT), or [security] allow_insecure = true"),
         ("[[models]]\nhalf_life = 1\nwindow = 5", "expected at most one memory"),
         ("x = = 1", "c.toml"),
     ],
@@ -98,7 +99,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     assert "nobody publishes there" in refused("watch", NOBODY, "--timeout", "0.1")
     assert "nobody publishes there" in refused("watch", NOBODY, "--timeout", "0.1", "--json")
     asked = refused("query", "health", "--endpoint", NOBODY, "--timeout", "0.1")
-    assert asked == f"{NOBODY}: no answer within 0.1 s; is an engine running there?"
+    assert asked == f"{NOBODY}: no answer within 0.1 s; is an engine running there, or does it ask for keys?"
     assert NOBODY in refused("replay", tmp_path / "a.journal", "--to", NOBODY, "--timeout", "0.1")
     for command in ("send", "replay"):
         path = table if command == "send" else tmp_path / "a.journal"
