@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 
 from stream_mix.client import Gaps, Producer, Subscriber
 from stream_mix.client.gaps import Continuity
-from stream_mix.protocol import Heartbeat, Snapshot, encode_published
+from stream_mix.protocol import Assignment, Heartbeat, Snapshot, encode_published
 from tests.workers.serving import LOCAL, assigned, heard, rows, serving, settings, until
 
 
@@ -107,3 +108,21 @@ def test_only_what_is_newer_is_news(pub_seq: int, offset: int, new: bool) -> Non
     follow.asked(shot(5, 10))
     assert follow.news(shot(pub_seq, offset)) is new
     assert follow.news(Heartbeat(1, 0, None))
+
+
+def test_a_heartbeat_tells_of_rows_behind_the_last_assignment() -> None:
+    def told(offset: int, n: int, model: str = "m") -> Assignment:
+        column = np.zeros(n)
+        return Assignment(model, None, None, offset, n, 1, (0,), column.astype(int), None, column, column)
+
+    follow = Continuity()
+    assert not follow.heard(Heartbeat(0, 100, None)), "nothing was heard of a model yet"
+    assert not follow.heard(told(100, 10))
+    assert not follow.heard(Heartbeat(1, 110, None))
+    assert follow.heard(Heartbeat(2, 150, None))
+    assert follow.gaps.rows == 40
+    assert not follow.heard(Heartbeat(3, 150, None)), "it is told once"
+    assert not follow.heard(told(150, 10)), "and not again by what comes next"
+    assert not follow.heard(told(150, 10, "other"))
+    assert follow.heard(Heartbeat(5, 170, None))
+    assert (follow.gaps.rows, follow.gaps.messages) == (60, 1)

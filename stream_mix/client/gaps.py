@@ -12,7 +12,7 @@ class Gaps:
     """Running sums of what did not come.
 
     - `messages`: snapshots and heartbeats that a jump in `pub_seq` left out.
-    - `rows`: rows whose assignments a jump in `offset` left out, over all models.
+    - `rows`: rows whose assignments a jump in `offset` left out, over all models; heartbeats tell of the last.
     - `restarts`: times that the engine began to count anew.
     - `snapshots`: snapshots asked for, at the start and after what was missed.
     """
@@ -42,7 +42,7 @@ class Continuity:
     def heard(self, message: Published) -> bool:
         """Whether something that was to come before this message did not."""
         if isinstance(message, Heartbeat):
-            return self._counted("heartbeat", message.pub_seq)
+            return self._counted("heartbeat", message.pub_seq) | self._behind(message.offset)
         if isinstance(message, Snapshot):
             return self._counted(f"snapshot/{message.model}", message.pub_seq)
         if isinstance(message, Assignment):
@@ -75,6 +75,14 @@ class Continuity:
         left_out = 0 if last is None else max(number - last - 1, 0)
         self.gaps.messages += left_out
         return left_out > 0
+
+    def _behind(self, offset: int) -> bool:
+        """Whether the engine has taken rows that nothing was said of to us: what is said before a heartbeat
+        comes before it."""
+        left_out = {model: offset - due for model, due in self._offsets.items() if due < offset}
+        self._offsets |= dict.fromkeys(left_out, offset)
+        self.gaps.rows += sum(left_out.values())
+        return bool(left_out)
 
     def _assigned(self, message: Assignment) -> bool:
         due = self._offsets.get(message.model)
