@@ -98,8 +98,6 @@ def test_no_engine_is_silence() -> None:
     ("pub_seq", "offset", "new"), [(5, 10, False), (6, 10, True), (5, 11, True), (4, 9, False)]
 )
 def test_only_what_is_newer_is_news(pub_seq: int, offset: int, new: bool) -> None:
-    import numpy as np
-
     def shot(number: int, at: int) -> Snapshot:
         empty = np.zeros((0,))
         return Snapshot("m", number, 1, at, None, "diag", None, (), empty, empty, empty)
@@ -113,7 +111,10 @@ def test_only_what_is_newer_is_news(pub_seq: int, offset: int, new: bool) -> Non
 def test_a_heartbeat_tells_of_rows_behind_the_last_assignment() -> None:
     def told(offset: int, n: int, model: str = "m") -> Assignment:
         column = np.zeros(n)
-        return Assignment(model, None, None, offset, n, 1, (0,), column.astype(int), None, column, column)
+        return Assignment(
+            model=model, offset=offset, generation=1, components=(0,), label=column.astype(int), p=None,
+            log_density=column, outlier=column, source=None, seq=None,
+        )  # fmt: skip
 
     follow = Continuity()
     assert not follow.heard(Heartbeat(0, 100, None)), "nothing was heard of a model yet"

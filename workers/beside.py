@@ -21,6 +21,10 @@ PATIENCE = 30.0
 """Seconds that an engine may take to stop."""
 
 
+class EngineError(RuntimeError):
+    """An engine beside this program did not start, or did not stop."""
+
+
 @contextmanager
 def serving(config: Settings, **how: Any) -> Iterator[Service]:
     """An engine in a thread of this process, `how` being what else a Service takes; stopped cleanly at the
@@ -50,7 +54,7 @@ def serving(config: Settings, **how: Any) -> Iterator[Service]:
         thread.join(PATIENCE)
         if thread.is_alive():
             # Nothing is closed under it: libzmq ends the process for that.
-            raise RuntimeError(f"the engine did not stop within {PATIENCE:g} s")
+            raise EngineError(f"the engine did not stop within {PATIENCE:g} s")
         service.close()
     if failed:
         raise failed[0]
@@ -60,7 +64,7 @@ class Child:
     """An engine in a process of its own, by a configuration file.
 
     `endpoints` are those it says it listens on, `lines` what it said until then, `ready` the seconds that it
-    took to listen and to have recovered. Raises RuntimeError, with what it said, where it does not start.
+    took to listen and to have recovered. Raises EngineError, with what it said, where it does not start.
     """
 
     def __init__(self, config: Path) -> None:
@@ -75,7 +79,7 @@ class Child:
         while not self.lines or not self.lines[-1].startswith("journal"):
             line = self.popen.stdout.readline()
             if not line:
-                raise RuntimeError(f"the engine did not start: {self.popen.communicate()[1]}")
+                raise EngineError(f"the engine did not start: {self.popen.communicate()[1]}")
             self.lines.append(line.strip())
         self.ready = time.monotonic() - began
         self.endpoints = dict(re.findall(r"(push|acked|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))

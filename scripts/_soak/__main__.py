@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from stream_mix.workers.beside import EngineError
+
 from .promise import BrokenError, Figures, Promise, Trial
 
 
@@ -61,7 +63,7 @@ def _tried(promise: Promise, size: int, seed: int, *, quiet: bool) -> tuple[Figu
     with tempfile.TemporaryDirectory(prefix=f"soak-{promise.name}-") as folder:
         try:
             figures = promise.trial(Trial(size, seed, Path(folder), say))
-        except BrokenError as error:
+        except (BrokenError, EngineError) as error:
             return {}, time.monotonic() - begun, [str(error)]
     return figures, time.monotonic() - begun, promise.broken(figures)
 

@@ -12,7 +12,7 @@ class Gaps:
     """Running sums of what did not come.
 
     - `messages`: snapshots and heartbeats that a jump in `pub_seq` left out.
-    - `rows`: rows whose assignments a jump in `offset` left out, over all models; heartbeats tell of the last.
+    - `rows`: rows whose assignments a jump in `offset` left out, of all models; heartbeats tell of the last.
     - `restarts`: times that the engine began to count anew.
     - `snapshots`: snapshots asked for, at the start and after what was missed.
     """

@@ -323,11 +323,12 @@ def check_endpoints(
     for key, address in binds.items():
         locked = bool(security.server_key) and key != "metrics.bind"  # HTTP has no keys
         if not (address.loopback or locked or security.allow_insecure):
-            such = "tcp://127.0.0.1:PORT, ipc://PATH), [security] server_key, "
-            such = "127.0.0.1:PORT), " if key == "metrics.bind" else such
+            http = key == "metrics.bind"
+            such = "127.0.0.1:PORT" if http else "tcp://127.0.0.1:PORT, ipc://PATH"
+            keys = "" if http else "[security] server_key, "
             raise rule(
                 f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
-                f"({such}or [security] allow_insecure = true"
+                f"({such}), {keys}or [security] allow_insecure = true"
             )
         for other, taken in seen.items():
             if address.clashes(taken):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream_mix.ports.loop import Loop
-from stream_mix.workers.beside import Child, serving
+from stream_mix.workers.beside import Child, EngineError, serving
 from tests.workers.serving import settings, toml
 
 
@@ -33,7 +33,7 @@ def test_an_engine_that_does_not_stop_is_said_and_not_closed_under_its_thread(
         turn(loop)
 
     monkeypatch.setattr(Loop, "_turn", stuck)
-    with pytest.raises(RuntimeError, match=r"did not stop within 0.05 s"), serving(settings()) as service:
+    with pytest.raises(EngineError, match=r"did not stop within 0.05 s"), serving(settings()) as service:
         threads = [thread for thread in threading.enumerate() if "work" in thread.name]
     assert not service.sockets.context.closed
     go.set()
@@ -44,7 +44,7 @@ def test_an_engine_that_does_not_stop_is_said_and_not_closed_under_its_thread(
 
 def test_an_engine_that_does_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("[ingest]\npusch = 1\n")
-    with pytest.raises(RuntimeError, match=r"ingest.pusch: unknown key"):
+    with pytest.raises(EngineError, match=r"ingest.pusch: unknown key"):
         Child(tmp_path / "a.toml")
 
 

@@ -4,6 +4,7 @@ log folded into the file."""
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import Final
 
 from stream_mix.ports.journal.schema import PAGE_BYTES
@@ -30,7 +31,5 @@ def fold_some(db: sqlite3.Connection) -> None:
     A disk that fails at this loses nothing: the log keeps all that is not known to be in the file, and the
     next fold writes and syncs it anew. The next commit tells.
     """
-    try:
+    with suppress(sqlite3.Error):
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    except sqlite3.OperationalError:
-        return
