@@ -100,9 +100,14 @@ class Adaptive:
         """The half-life of each record, infinite where rows count for ever."""
         return tuple(_rows_of(memory) for memory in self.memories)
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
+    @property
+    def steps(self) -> Memory:
+        """Itself."""
+        return self
+
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
         """All rows count 1; where there is one rate alone, what its memory says."""
-        return self.memories[0].row_weights(t, now) if len(self.rates) == 1 else None
+        return self.memories[0].row_weights(t, now, rows) if len(self.rates) == 1 else None
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """Each record folds the batch in."""
@@ -128,6 +133,14 @@ class Adaptive:
         mass = float(moments.mass.sum())
         most = [half_life / math.log(2.0) for half_life in self.half_lives]
         return tuple(moments.scale(rows / mass) if rows < mass else moments for rows in most)
+
+    def told(self, store: Store) -> Moments:
+        """What the longest memory says, while none was chosen yet."""
+        return store[-1]
+
+    def span(self, rows: int) -> float | None:
+        """None: which record is in use changes."""
+        return None
 
 
 @dataclass(frozen=True)

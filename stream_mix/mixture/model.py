@@ -17,7 +17,7 @@ from .em import e_step, outlier
 from .families import Parameters, estimate, grounded
 from .folders import judged
 from .kernels import Told, has_missing
-from .memory import Store, total
+from .memory import Store
 from .moments import Moments
 from .rows import Rows, checked
 from .sampling import Sample
@@ -134,9 +134,18 @@ class Model:
     def moments(self) -> Moments:
         """All that the memory holds, as one record; of several side by side, the one in use."""
         if self.choice is None:
-            return total(self.store)
+            return self.spec.memory.told(self.store)
         assert isinstance(self.spec.memory, Adaptive)
         return seen_as(self.spec.memory, self.store, self.choice.chosen)
+
+    @cached_property
+    def at_work(self) -> Model:
+        """The model by which rows are judged when they are learned: itself, unless its memory says something
+        else than it learns by."""
+        memory = self.spec.memory
+        if (steps := memory.steps) is memory:
+            return self
+        return replace(self, spec=replace(self.spec, memory=steps), store=self.store[:1])
 
     @property
     def basis(self) -> Basis:
@@ -271,10 +280,10 @@ def parameters(model: Model) -> Parameters:
     return replace(own, means=origin + own.means * scale, covariances=covariances)
 
 
-def counted(model: Model, rows: Rows, now: float) -> Array | None:
-    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all
-    count 1."""
-    kept = model.spec.memory.row_weights(rows.t, now)
+def counted(model: Model, rows: Rows, now: float, before: int) -> Array | None:
+    """What each row of a batch counts, behind so many others: its own weight times what the memory leaves of
+    it; None where all count 1."""
+    kept = model.spec.memory.row_weights(rows.t, now, before)
     if kept is None:
         return None if (rows.w == 1.0).all() else rows.w
     return rows.w * kept

@@ -20,7 +20,8 @@ class Spec:
         n_components: number of components, k; with `up_to`, that of the moment.
         family: `kmeans`, `spherical`, `diag`, `tied` or `full`.
         assignment: `soft` or `hard`; None is the family's own (hard for kmeans, soft for the others).
-        memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)` or `Window(rows)`.
+        memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)`, `Window(rows)`, `Decreasing(exponent,
+            rows)`, `Averaged(exponent, rows)` or `Adaptive(rates)`.
         prior: pseudo-rows and floors.
         batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups
             changes nothing.

@@ -19,6 +19,7 @@ from .priors import Prior
 from .rows import Rows
 from .sampling import Sample
 from .spec import Spec
+from .steps import Averaged, Decreasing
 
 Tree: TypeAlias = Any
 """str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
@@ -26,6 +27,8 @@ alias that mypy and msgpack share.)"""
 
 _MEMORIES: Mapping[str, type[Any]] = {
     "adaptive": Adaptive,
+    "averaged": Averaged,
+    "decreasing": Decreasing,
     "forever": Forever,
     "half_life": HalfLife,
     "time_half_life": TimeHalfLife,

@@ -49,6 +49,8 @@ class Learner(Views, base.Estimator):
     half_life: float | str | None
     time_half_life: float | None
     window: int | None
+    step_exponent: float | None
+    averaged: bool
     batch_size: int
     time_feature: Hashable | None
     weight_feature: Hashable | None
@@ -63,7 +65,7 @@ class Learner(Views, base.Estimator):
         # Without a seed every instance draws its own, as River's estimators do.
         drawn = int(np.random.default_rng().integers(1 << 62))
         size = whole("batch_size", self.batch_size, 1)
-        given = self.half_life, self.time_half_life, self.window
+        given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         spec = Spec(
             n_components=n_components,
             up_to=up_to,
