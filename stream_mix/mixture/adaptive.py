@@ -40,6 +40,9 @@ TILE = 32
 """Rows of a batch that records foretell. In batches of several times as many they take turns, and foretell as
 many times as many: what costs most is to make a mixture of a record."""
 
+_WEIGHED_HALF_LIFE = 4096.0
+"""Rows after which a row counts half in the mean weight: weights say what rows count beside each other."""
+
 _FIRST, _RATIO, _STEPS = 16.0, 4.0, 4
 """The shortest half-life, in rows a component; that of the next, in half-lives; how many there are."""
 
@@ -152,12 +155,14 @@ class Choice:
         evidence: for each record the nats it would have gained, since the sum was last 0.
         drifted: whether memory has become shorter, and not longer since.
         same_until: number of learned rows until which all that happens belongs to the last drift.
+        weighed: discounted sums over the rows of (weight, 1), for their mean weight.
     """
 
     chosen: int
     evidence: tuple[float, ...]
     drifted: bool = False
     same_until: int = 0
+    weighed: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def first(cls, memory: Adaptive) -> Choice:
@@ -224,13 +229,17 @@ def asked(extra: int, choice: Choice, n: int, generation: int) -> tuple[int, ...
 
 def judged_anew(choice: Choice, foretold: Sequence[Array], w: Array) -> Choice:
     """The choice after each record has foretold some of the first rows of weights w with the log densities
-    `foretold`, those in use the most of them; which record is in use stays."""
+    `foretold`, those in use the most of them; which record is in use stays. A row of the mean weight counts
+    once."""
+    fade = 2.0 ** (-len(w) / _WEIGHED_HALF_LIFE)
+    weighed = fade * choice.weighed[0] + float(w.sum()), fade * choice.weighed[1] + len(w)
+    share = w * (weighed[1] / weighed[0]) if weighed[0] > 0.0 else w
     sums = []
     for nats, found in zip(choice.evidence, foretold, strict=True):
         n = len(found)
-        gained = np.nan_to_num((found - foretold[choice.chosen][:n]) * w[:n], nan=0.0)
+        gained = np.nan_to_num((found - foretold[choice.chosen][:n]) * share[:n], nan=0.0)
         sums.append(max(nats + float(np.clip(gained, -LOSS, GAIN).sum()), 0.0))
-    return replace(choice, evidence=tuple(sums))
+    return replace(choice, evidence=tuple(sums), weighed=weighed)
 
 
 def decided(
@@ -252,4 +261,4 @@ def decided(
     drifted = shorter or (choice.drifted and after == before)
     new = shorter and not choice.drifted and learned >= choice.same_until
     until = learned + memory.settling if new else choice.same_until
-    return store, Choice(best, (0.0,) * len(store), drifted, until), new
+    return store, Choice(best, (0.0,) * len(store), drifted, until, choice.weighed), new

@@ -136,11 +136,13 @@ def _plain(memory: Memory) -> dict[str, Tree]:
 
 
 def _choice_to_state(choice: Choice) -> dict[str, Tree]:
-    return {**asdict(choice), "evidence": list(choice.evidence)}
+    return {**asdict(choice), "evidence": list(choice.evidence), "weighed": list(choice.weighed)}
 
 
 def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
-    return Choice(**{**state, "evidence": tuple(state["evidence"])})
+    # States from before weights were set off against their mean begin with none.
+    weighed = tuple(state.get("weighed", (0.0, 0.0)))
+    return Choice(**{**state, "evidence": tuple(state["evidence"]), "weighed": weighed})
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:
