@@ -257,6 +257,8 @@ class Model(Section):
     """rows learned at once; rows wait until their batch is full"""
     lateness: Seconds | None = None
     """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
+    degrees_of_freedom: Positive | None = None
+    """components are Student's t with so many, 4 is usual: rows far out hardly move them; absent: normal"""
     robust: bool = False
     """true: rows that no component accounts for are labelled -1 and not learned from"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
@@ -276,6 +278,8 @@ class Model(Section):
     def _number_of_spheres(self) -> Model:
         if self.family == "kmeans" and self.n_components == "auto":
             raise rule('found n_components "auto" with family "kmeans", expected a number or another family')
+        if self.family == "kmeans" and self.degrees_of_freedom is not None:
+            raise rule('found degrees_of_freedom with family "kmeans", expected another family')
         return self
 
     def spec(self) -> Spec:
@@ -306,6 +310,7 @@ class Model(Section):
             batch_size=self.batch_size,
             random_state=self.random_state,
             lateness=self.lateness,
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
 

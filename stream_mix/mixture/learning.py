@@ -109,6 +109,7 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
     rows = rows[:size]
     # Learning may go by short lists of components; what is said of a row never does.
     apart = model.next_start or model.spec.robust or applies(model.k, size) or model.at_work is not model
+    apart = apart or model.spec.degrees_of_freedom is not None
     if apart or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found

@@ -13,12 +13,13 @@ from .adaptive import Adaptive, Choice, seen_as
 from .arrays import Array, Ints
 from .background import Background
 from .basis import Basis
-from .em import e_step, outlier
+from .em import e_step
 from .families import Parameters, estimate, grounded
 from .folders import judged
 from .kernels import Told, has_missing
 from .memory import Store
 from .moments import Moments
+from .outliers import outlier
 from .rows import Rows, checked
 from .sampling import Sample
 from .spec import Spec

@@ -108,6 +108,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         **({} if spec.lateness is None else {"lateness": float(spec.lateness)}),
         **({"robust": True} if spec.robust else {}),
         **({} if spec.up_to is None else {"up_to": spec.up_to}),
+        **({} if (heavy := spec.degrees_of_freedom) is None else {"degrees_of_freedom": float(heavy)}),
     }
 
 
@@ -125,6 +126,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         lateness=state.get("lateness"),
         robust=state.get("robust", False),
         up_to=state.get("up_to"),
+        degrees_of_freedom=state.get("degrees_of_freedom"),
         **rest,
     )
 

@@ -55,6 +55,7 @@ class Learner(Views, base.Estimator):
     time_feature: Hashable | None
     weight_feature: Hashable | None
     lateness: float | None
+    degrees_of_freedom: float | None = None
     robust: bool = False
     seed: int | None
 
@@ -75,6 +76,7 @@ class Learner(Views, base.Estimator):
             batch_size=size,
             random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
             lateness=None if self.lateness is None else check_lateness(self.lateness),
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
         self._beside = frozenset({self.time_feature, self.weight_feature} - {None})

@@ -70,6 +70,9 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     lateness
         Seconds of event time by which a row may be older than the newest before it; one that is older still
         is not learned but counted, in `late_rows`.
+    degrees_of_freedom
+        Components are Student's t with so many of them (4 is usual): rows far out hardly move them. None:
+        components are normal.
     robust
         Whether a background takes rows that no component accounts for: components do not learn from them.
     reg_covar
@@ -105,6 +108,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
         lateness: float | None = None,
+        degrees_of_freedom: float | None = None,
         robust: bool = False,
         reg_covar: float = 1e-6,
         seed: int | None = None,
@@ -124,6 +128,7 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         self.time_feature = time_feature
         self.weight_feature = weight_feature
         self.lateness = lateness
+        self.degrees_of_freedom = degrees_of_freedom
         self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed

@@ -48,6 +48,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             left (`stream_mix.mixture.steps`); the exponent is then 0.6 unless given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
             it; one that is older still is not learned but counted, in `model_.late`.
+        degrees_of_freedom: components are Student's t with so many of them (4 is usual): rows far out hardly
+            move them. `covariances_` are then their scale matrices. None: components are normal.
         robust: whether a background takes rows that no component accounts for: components do not learn from
             them, and `predict` says -1, as DBSCAN does.
         prior: pseudo-rows (`stream_mix.mixture.Prior`; its own reg_covar is not used); None: one pseudo-row
@@ -85,6 +87,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         step_exponent: float | None = None,
         averaged: bool = False,
         lateness: float | None = None,
+        degrees_of_freedom: float | None = None,
         robust: bool = False,
         prior: Prior | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         self.step_exponent = step_exponent
         self.averaged = averaged
         self.lateness = lateness
+        self.degrees_of_freedom = degrees_of_freedom
         self.robust = robust
         self.prior = prior
 
@@ -124,6 +128,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             batch_size=size,
             random_state=random_state,
             lateness=self.lateness,
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
 
@@ -168,6 +173,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         rng = check_random_state(self.random_state)
         y: Ints = np.repeat(np.arange(self.model_.k), rng.multinomial(n, found.weights / found.weights.sum()))
         noise = rng.standard_normal((n, self.model_.d))
+        if (student := found.family.student) is not None:
+            noise /= np.sqrt(rng.chisquare(student.degrees, (n, 1)) / student.degrees)
         if found.family.scatter == "diag":
             return found.means[y] + noise * np.sqrt(found.dense)[y], y
         root = np.linalg.cholesky(found.dense)
@@ -197,7 +204,10 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         return convert.from_sklearn(cls, fitted, rows, params)
 
     def to_sklearn(self) -> SklearnMixture:
-        """A fitted `sklearn.mixture.GaussianMixture` with these parameters; it cannot take missing values."""
+        """A fitted `sklearn.mixture.GaussianMixture` with these parameters; it cannot take missing values.
+
+        Raises ValueError where components are Student's t, which scikit-learn does not have.
+        """
         return convert.to_sklearn(self)
 
     @view

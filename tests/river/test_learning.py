@@ -34,7 +34,7 @@ def estimators(draw: st.DrawFn) -> Any:
     if draw(st.booleans()):
         return KMeans(n_clusters=2, **options)
     kind = draw(st.sampled_from(["full", "tied", "diag", "spherical"]))
-    return GaussianMixture(2, kind, **options)
+    return GaussianMixture(2, kind, degrees_of_freedom=draw(st.sampled_from([None, None, 4.0])), **options)
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -239,6 +239,7 @@ BAD = [
     ({"averaged": True, "window": 5}, "window=5 and averaged=True are two memories, expected one or none"),
     ({"step_exponent": 0.5}, "step_exponent is 0.5, expected a number > 0.5 and <= 1"),
     ({"averaged": 1}, "averaged is 1, expected True or False"),
+    ({"degrees_of_freedom": 0}, "degrees_of_freedom is 0, expected a number of degrees > 0"),
     ({"batch_size": 0}, "batch_size is 0, expected an integer >= 1"),
     ({"seed": -1}, "seed is -1, expected an integer >= 0"),
     ({"reg_covar": -1e-6}, "reg_covar is -1e-06, expected a finite number >= 0"),
