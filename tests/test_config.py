@@ -93,6 +93,14 @@ def test_settings_are_frozen() -> None:
             "models[0]: found half_life and window, expected at most one memory",
         ),
         (
+            "[[models]]\nfamily = 'kmeans'\ndegrees_of_freedom = 4",
+            'models[0]: found degrees_of_freedom with family "kmeans", expected another family',
+        ),
+        (
+            "[[models]]\nstep_exponent = 0.7\nhalf_life = 4",
+            "models[0]: found half_life and step_exponent, expected at most one memory",
+        ),
+        (
             "[[models]]\n[[models]]",
             "models[1].name: found 'mixture' a second time, expected a name for each model",
         ),

@@ -43,7 +43,10 @@ def test_fit_and_partial_fit_find_the_clusters(estimator: Any) -> None:
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-@pytest.mark.parametrize("memory", [{}, {"half_life": 300}, {"time_half_life": 50.0}, {"window": 400}])
+@pytest.mark.parametrize(
+    "memory",
+    [{}, {"half_life": 300}, {"time_half_life": 50.0}, {"window": 400}, {"averaged": True}],
+)
 def test_pieces_of_whole_batches_equal_one_call(estimator: Any, memory: dict[str, Any]) -> None:
     x, _ = blobs(960)
     t, w = np.arange(960.0) / 7, np.random.default_rng(1).uniform(0.5, 2.0, 960)

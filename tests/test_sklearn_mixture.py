@@ -116,3 +116,16 @@ def test_noise_is_labelled_minus_one_and_ranked_by_remoteness() -> None:
         assert remote[noise].min() >= 0.0
         assert np.median(remote[noise]) > 5.0 * np.median(remote[~noise])
     assert GaussianMixture(3, random_state=0).fit(x).predict(x).min() == 0
+
+
+def test_rows_drawn_from_heavy_tails_have_them_and_scikit_learn_is_not_given_them() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_t(3, (4000, 1))
+    mixture = GaussianMixture(1, degrees_of_freedom=3.0, random_state=0).fit(x)
+    drawn, _ = mixture.sample(4000)
+    low, high = np.quantile(x, [0.25, 0.75]), np.quantile(drawn, [0.25, 0.75])
+    np.testing.assert_allclose(low, high, atol=0.1)
+    assert np.mean(np.abs(drawn) > 6.0) == pytest.approx(np.mean(np.abs(x) > 6.0), abs=0.006)
+    assert mixture.covariances_[0, 0, 0] == pytest.approx(1.0, abs=0.1)
+    with pytest.raises(ValueError, match=r"to_sklearn: degrees_of_freedom is 3\.0, expected None"):
+        mixture.to_sklearn()

@@ -76,6 +76,8 @@ def test_attributes_are_absent_before_learning(estimator: Any) -> None:
         ({"half_life": -5}, "half_life is -5"),
         ({"window": 1.5}, "window is 1.5, expected an integer >= 1"),
         ({"half_life": 5, "window": 7}, "half_life and window are given, expected at most one"),
+        ({"window": 7, "averaged": True}, "window and averaged are given, expected at most one"),
+        ({"step_exponent": "0.7"}, "step_exponent is '0.7', expected a number > 0.5 and <= 1"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(estimator: Any, params: dict[str, Any], message: str) -> None:

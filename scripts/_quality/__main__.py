@@ -22,6 +22,7 @@ from . import (
     scales,
     speed,
     squared_error,
+    steps,
     unknown_k,
 )
 from .datasets import DataError
@@ -33,8 +34,8 @@ FAMILIES = {
     family.name: family
     for family in (
         centres.FAMILY, centres.IN_ORDER, likelihood.FAMILY, optima.FAMILY, squared_error.FAMILY,
-        published.FAMILY, drift.FAMILY, anomalies.FAMILY, unknown_k.FAMILY, calibration.FAMILY,
-        missing.FAMILY, scales.FAMILY, speed.FAMILY,
+        published.FAMILY, steps.FAMILY, drift.FAMILY, anomalies.FAMILY, unknown_k.FAMILY,
+        calibration.FAMILY, missing.FAMILY, scales.FAMILY, speed.FAMILY,
     )
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]

@@ -29,6 +29,11 @@ def mixture(k: int, seed: int, **more: Any) -> GaussianMixture:
     return GaussianMixture(n_components=k, random_state=seed, **more)
 
 
+def from_fitted(fitted: Any, rows: int, **more: Any) -> GaussianMixture:
+    """The mixture that goes on from a fitted one of scikit-learn, which saw so many rows."""
+    return GaussianMixture.from_sklearn(fitted, rows, **more)
+
+
 def one_pass(model: Any, x: np.ndarray) -> Any:
     """The model after the rows x (n, d) went by once, in batches, as a stream brings them."""
     for start in range(0, len(x), CHUNK):

@@ -249,10 +249,16 @@ class Model(Section):
     """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
     window: Count | None = None
     """memory: only about the last so many rows count"""
+    step_exponent: Annotated[float, Field(gt=0.5, le=1.0, allow_inf_nan=False)] | None = None
+    """memory: about rows^step_exponent rows count, > 0.5 and <= 1: the first ones are forgotten, slowly"""
+    averaged: Truth = False
+    """true: such steps, by 0.6 unless given, averaged over the second half of the stream"""
     batch_size: Count = 256
     """rows learned at once; rows wait until their batch is full"""
     lateness: Seconds | None = None
     """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
+    degrees_of_freedom: Positive | None = None
+    """components are Student's t with so many, 4 is usual: rows far out hardly move them; absent: normal"""
     robust: bool = False
     """true: rows that no component accounts for are labelled -1 and not learned from"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
@@ -262,8 +268,9 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _one_memory(self) -> Model:
-        given = [key for key in ("half_life", "time_half_life", "window") if getattr(self, key) is not None]
-        if len(given) > 1:
+        keys = "half_life", "time_half_life", "window", "step_exponent", "averaged"
+        given = [key for key in keys if getattr(self, key) not in (None, False)]
+        if len(given) > 1 and not {"step_exponent", "averaged"} >= set(given):
             raise rule(f"found {' and '.join(given)}, expected at most one memory")
         return self
 
@@ -271,13 +278,16 @@ class Model(Section):
     def _number_of_spheres(self) -> Model:
         if self.family == "kmeans" and self.n_components == "auto":
             raise rule('found n_components "auto" with family "kmeans", expected a number or another family')
+        if self.family == "kmeans" and self.degrees_of_freedom is not None:
+            raise rule('found degrees_of_freedom with family "kmeans", expected another family')
         return self
 
     def spec(self) -> Spec:
         """Return the mixture's own description of this model."""
         from stream_mix import mixture
+        from stream_mix.mixture.steps import stepping
 
-        memory: Any = mixture.Forever()
+        memory: Any
         auto = self.n_components == "auto"
         k = 1 if self.n_components == "auto" else self.n_components
         if self.half_life == "auto":
@@ -288,6 +298,8 @@ class Model(Section):
             memory = mixture.TimeHalfLife(self.time_half_life)
         elif self.window is not None:
             memory = mixture.Window(self.window)
+        else:
+            memory = stepping(self.step_exponent, self.averaged, k, self.batch_size) or mixture.Forever()
         return mixture.Spec(
             n_components=k,
             up_to=self.up_to if auto else None,
@@ -298,6 +310,7 @@ class Model(Section):
             batch_size=self.batch_size,
             random_state=self.random_state,
             lateness=self.lateness,
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
 

@@ -12,24 +12,28 @@ from .families import FAMILIES, Family, Parameters, estimate
 from .health import health
 from .learning import Learned, expand, flush, judge_batches, learn, rows_until_batch
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
-from .merging import Match, Merged, merge, shards
+from .merging import Match, Merged, merge
 from .model import Model, Posterior, parameters, posterior
 from .moments import Moments, MomentsMismatch
 from .overlap import clusters, overlaps
 from .priors import MAXIMUM_LIKELIHOOD, Prior
 from .remoteness import remoteness
 from .rows import Rows
+from .sharding import shards
 from .spec import Spec
 from .state import from_state, state_hash, to_state
+from .steps import Averaged, Decreasing
 from .validity import Validity, measured, stability
 
 __all__ = [
     "FAMILIES",
     "MAXIMUM_LIKELIHOOD",
     "Adaptive",
+    "Averaged",
     "Basis",
     "Change",
     "Choice",
+    "Decreasing",
     "Family",
     "Forever",
     "HalfLife",

@@ -40,6 +40,9 @@ TILE = 32
 """Rows of a batch that records foretell. In batches of several times as many they take turns, and foretell as
 many times as many: what costs most is to make a mixture of a record."""
 
+_WEIGHED_HALF_LIFE = 4096.0
+"""Rows after which a row counts half in the mean weight: weights say what rows count beside each other."""
+
 _FIRST, _RATIO, _STEPS = 16.0, 4.0, 4
 """The shortest half-life, in rows a component; that of the next, in half-lives; how many there are."""
 
@@ -100,9 +103,14 @@ class Adaptive:
         """The half-life of each record, infinite where rows count for ever."""
         return tuple(_rows_of(memory) for memory in self.memories)
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
+    @property
+    def steps(self) -> Memory:
+        """Itself."""
+        return self
+
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
         """All rows count 1; where there is one rate alone, what its memory says."""
-        return self.memories[0].row_weights(t, now) if len(self.rates) == 1 else None
+        return self.memories[0].row_weights(t, now, rows) if len(self.rates) == 1 else None
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """Each record folds the batch in."""
@@ -129,6 +137,14 @@ class Adaptive:
         most = [half_life / math.log(2.0) for half_life in self.half_lives]
         return tuple(moments.scale(rows / mass) if rows < mass else moments for rows in most)
 
+    def told(self, store: Store) -> Moments:
+        """What the longest memory says, while none was chosen yet."""
+        return store[-1]
+
+    def span(self, rows: int) -> float | None:
+        """None: which record is in use changes."""
+        return None
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -139,12 +155,14 @@ class Choice:
         evidence: for each record the nats it would have gained, since the sum was last 0.
         drifted: whether memory has become shorter, and not longer since.
         same_until: number of learned rows until which all that happens belongs to the last drift.
+        weighed: discounted sums over the rows of (weight, 1), for their mean weight.
     """
 
     chosen: int
     evidence: tuple[float, ...]
     drifted: bool = False
     same_until: int = 0
+    weighed: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def first(cls, memory: Adaptive) -> Choice:
@@ -211,13 +229,17 @@ def asked(extra: int, choice: Choice, n: int, generation: int) -> tuple[int, ...
 
 def judged_anew(choice: Choice, foretold: Sequence[Array], w: Array) -> Choice:
     """The choice after each record has foretold some of the first rows of weights w with the log densities
-    `foretold`, those in use the most of them; which record is in use stays."""
+    `foretold`, those in use the most of them; which record is in use stays. A row of the mean weight counts
+    once."""
+    fade = 2.0 ** (-len(w) / _WEIGHED_HALF_LIFE)
+    weighed = fade * choice.weighed[0] + float(w.sum()), fade * choice.weighed[1] + len(w)
+    share = w * (weighed[1] / weighed[0]) if weighed[0] > 0.0 else w
     sums = []
     for nats, found in zip(choice.evidence, foretold, strict=True):
         n = len(found)
-        gained = np.nan_to_num((found - foretold[choice.chosen][:n]) * w[:n], nan=0.0)
+        gained = np.nan_to_num((found - foretold[choice.chosen][:n]) * share[:n], nan=0.0)
         sums.append(max(nats + float(np.clip(gained, -LOSS, GAIN).sum()), 0.0))
-    return replace(choice, evidence=tuple(sums))
+    return replace(choice, evidence=tuple(sums), weighed=weighed)
 
 
 def decided(
@@ -239,4 +261,4 @@ def decided(
     drifted = shorter or (choice.drifted and after == before)
     new = shorter and not choice.drifted and learned >= choice.same_until
     until = learned + memory.settling if new else choice.same_until
-    return store, Choice(best, (0.0,) * len(store), drifted, until), new
+    return store, Choice(best, (0.0,) * len(store), drifted, until, choice.weighed), new

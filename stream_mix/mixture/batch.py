@@ -224,7 +224,6 @@ def _model(spec: Spec, moments: Moments, learned: int) -> Model:
     if spec.up_to is not None:
         spec = replace(spec, n_components=moments.k)
     blank = Model.new(spec, moments.d)
-    blank = replace(blank, next_start=0, generation=1, learned=learned)
-    if not isinstance(spec.memory, Adaptive):
-        return replace(blank, store=(moments,))
-    return replace(blank, store=spec.memory.begun(moments), choice=Choice.first(spec.memory))
+    choice = Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None
+    store = spec.memory.begun(moments)
+    return replace(blank, next_start=0, generation=1, learned=learned, store=store, choice=choice)

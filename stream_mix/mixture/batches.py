@@ -95,7 +95,7 @@ def _beside(folder: Any, model: Model, given: tuple[Any, ...]) -> Run | None:
     records = [folded_of(folder, record) for record in store]
     rows = [record.rows for record in store]
     beside = records, list(memory.half_lives), rows, memory.extra, memory.settling
-    now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+    now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until, choice.weighed
     counts = model.learned, model.generation, model.t
     found: tuple[Any, ...] | None = folder.learn_beside(*beside, *now, *counts, *model.evidence, *given)
     if found is None:

@@ -20,13 +20,9 @@ import numpy as np
 from .arrays import Array, Bools, Ints
 from .basis import Basis
 from .families import Family, Parameters
-from .kernels import Marginals, Natural, Sums, Told, accumulate, has_missing, marginals, posterior
+from .kernels import Marginals, Natural, Sums, Told, accumulate, marginals, posterior
 from .moments import Moments
 from .scatter import SCATTERS
-from .tail import chi_square_cdf
-
-_TAIL_NUMBERS = 1 << 16
-"""Numbers that outlier scores are computed from at a time."""
 
 _NO_MASS = 1e-100
 """A component with less than this in a batch took no part in it; its mean there would be noise divided by
@@ -57,7 +53,7 @@ def e_step(parameters: Parameters, z: Array) -> Told:
     complete = None if _begins_with_a_hole(parameters, z) else posterior(z, parameters.natural)
     if complete is not None:
         return complete
-    faster = _marginals(parameters)
+    faster = faster_marginals(parameters)
     if faster is not None and (found := faster.posterior(z)) is not None:
         return found
     told = Told.blank(len(z), len(parameters.weights))
@@ -68,8 +64,10 @@ def e_step(parameters: Parameters, z: Array) -> Told:
     return told
 
 
-def _marginals(parameters: Parameters) -> Marginals | None:
+def faster_marginals(parameters: Parameters) -> Marginals | None:
     """What takes rows with holes in one call, where there is such a kernel."""
+    if parameters.family.student is not None:
+        return None
     return marginals(parameters.family.scatter, parameters.weights, parameters.means, parameters.dense)
 
 
@@ -77,49 +75,6 @@ def _begins_with_a_hole(parameters: Parameters, z: Array) -> bool:
     """Whether the first row already lacks a feature that others are correlated with: then the mixture of all
     features need not be made."""
     return parameters.family.scatter != "diag" and bool(np.isnan(z[:1]).any())
-
-
-def outlier(parameters: Parameters, z: Array, log_density: Array) -> Array:
-    """How strange rows z (n, d) of the basis are, given their log densities (n,): 0 ordinary to 1 strange.
-
-    The chance that a row drawn from the mixture is likelier than this one, each component's rows being judged
-    by that component's term alone: sum_k weight_k F(2 (peak_k - log p(z))), where peak_k is the log density
-    of component k at its own mean, weight included, and F the chi-square distribution function with as many
-    degrees of freedom as features were observed. Over the mixture's own rows it is uniform.
-    """
-    if not has_missing(z):
-        return _likelier(parameters.natural, log_density)
-    if parameters.family.scatter == "diag":
-        return _likelier_of_holes(parameters.natural, ~np.isnan(z), log_density)
-    faster = _marginals(parameters)
-    if faster is not None and (found := faster.outlier(z, log_density)) is not None:
-        return found
-    out = np.empty(len(z))
-    for observed, rows in patterns(z):
-        out[rows] = _likelier(parameters.marginal(observed), log_density[rows])
-    return out
-
-
-def _likelier(natural: Natural, log_density: Array) -> Array:
-    out = np.empty(len(log_density))
-    size = max(64, _TAIL_NUMBERS // natural.k)
-    for start in range(0, len(out), size):
-        drop = natural.peak[:, None] - log_density[start : start + size]
-        out[start : start + size] = natural.weights @ chi_square_cdf(2.0 * np.maximum(drop, 0.0), natural.d)
-    return np.clip(out, 0.0, 1.0, out=out)
-
-
-def _likelier_of_holes(natural: Natural, observed: Bools, log_density: Array) -> Array:
-    """The same for diagonal components and rows that have the features `observed` (n, d)."""
-    out = np.empty(len(log_density))
-    log_weights = np.log(natural.weights)
-    size = max(64, _TAIL_NUMBERS // natural.k)
-    for start in range(0, len(out), size):
-        some = slice(start, start + size)
-        drop = log_weights + observed[some] @ natural.heights.T - log_density[some, None]
-        degrees = observed[some].sum(axis=1)
-        out[some] = chi_square_cdf(2.0 * np.maximum(drop, 0.0), degrees) @ natural.weights
-    return np.clip(out, 0.0, 1.0, out=out)
 
 
 _Answer = TypeVar("_Answer")
@@ -177,7 +132,7 @@ def moments_with_holes(
     parameters: Parameters, z: Array, w: Array | None, blank: Moments, known: Array | None, hard: bool
 ) -> tuple[Moments, Array]:
     """`batch_moments` of rows that have holes; `blank` are the moments of no rows."""
-    faster = _marginals(parameters)
+    faster = faster_marginals(parameters)
     if faster is not None and (found := faster.accumulate(z, w, known, hard)) is not None:
         moments = replace(
             blank, mass=found.mass, seen=found.seen, mean=found.mean, scatter=found.scatter, rows=len(z)
@@ -189,7 +144,11 @@ def moments_with_holes(
         weights = None if w is None else w[rows]
         sums = _whole(accumulate(_part(z, observed, rows), weights, parameters.marginal(observed), hard))
         log_density[rows] = sums.log_density
-        moments = moments.add(_imputed(centred(blank, sums, len(rows)), blank, observed, parameters, known))
+        part = centred(blank, sums, len(rows))
+        if blank.kind == "diag":
+            moments = moments.add(_left_out(part, blank, observed))
+        else:
+            moments = moments.add(_imputed(part, blank, observed, parameters, known))
     return replace(moments, rows=len(z)), log_density
 
 
@@ -251,6 +210,14 @@ def centred(blank: Moments, sums: Sums, rows: int) -> Moments:
     return Moments(blank.kind, blank.basis, blank.lineage, mass, seen, mean, scatter, rows)
 
 
+def _left_out(part: Moments, blank: Moments, observed: Bools) -> Moments:
+    """Moments of the observed features alone, with nothing known of the others."""
+    wide = {name: np.zeros_like(getattr(blank, name)) for name in ("seen", "mean", "scatter")}
+    for name, array in wide.items():
+        array[:, observed] = getattr(part, name)
+    return replace(blank, mass=part.mass, **wide)
+
+
 def _imputed(
     part: Moments, blank: Moments, observed: Bools, parameters: Parameters, known: Array | None
 ) -> Moments:
@@ -280,7 +247,8 @@ def _imputed(
     spread = mass.sum() if tied else mass[:, None, None]
     whole[..., m[:, None], m] = across @ np.swapaxes(to_missing, -1, -2) + spread * conditional
     share = np.where(observed, 1.0, 1.0 if known is None else known)
-    seen = mass[:, None] * share
+    # Under heavy tails a row counts more or less for means and scatter than for the weight.
+    seen = (part.seen[:, :1] if o.size else mass[:, None]) * share
     common = seen.sum(axis=0) / max(float(mass.sum()), _NO_MASS) if tied else share
     root = np.sqrt(common)
     return replace(

@@ -48,9 +48,8 @@ def going_on(model: Model, spec: Spec) -> Model:
     if spec.memory == memory or not model.store:
         return model
     before = replace(model, spec=replace(spec, memory=memory)).moments
-    if isinstance(spec.memory, Adaptive):
-        return replace(model, store=spec.memory.begun(before), choice=Choice.first(spec.memory))
-    return replace(model, store=(before,), choice=None) if isinstance(memory, Adaptive) else model
+    choice = Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None
+    return replace(model, store=spec.memory.begun(before), choice=choice)
 
 
 def _own(model: Model, z: Array, w: Array | None) -> Moments:

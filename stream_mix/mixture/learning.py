@@ -108,7 +108,8 @@ def judge_batches(model: Model, rows: Rows) -> tuple[Model, Learned, Posterior]:
         return *_after(run, model, rows), run.said
     rows = rows[:size]
     # Learning may go by short lists of components; what is said of a row never does.
-    apart = model.next_start or model.spec.robust or applies(model.k, size)
+    apart = model.next_start or model.spec.robust or applies(model.k, size) or model.at_work is not model
+    apart = apart or model.spec.degrees_of_freedom is not None
     if apart or has_missing(rows.x) or np.isnan(model.basis.origin).any():
         found = posterior(model, rows.x)
         return *learn(model, rows), found
@@ -220,8 +221,12 @@ def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple
     model = with_origins(model, rows)
     now = rows.newest(model.t)
     z = model.basis.forward(rows.x)
-    weights = counted(model, rows, now)
-    batch, log_density, told = _batch(model, z, weights, tell)
+    at_work = model.at_work
+    weights = counted(model, rows, now, at_work.moments.rows)
+    batch, log_density, told = _batch(at_work, z, weights, tell)
+    if at_work is not model:
+        # What counts is how well rows were foretold, and that is by what the model says.
+        log_density, told = basis_log_density(model, z), None
     evidence, gained = _evidence(model, rows, z, log_density)
     store, choice, drift = followed(model, rows, z, weights, batch, now)
     drifts = (Change("drift", -1, (), offset + len(rows)),) if drift else ()

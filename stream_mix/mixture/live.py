@@ -102,7 +102,7 @@ def live_of(
     if model.choice is not None and isinstance(spec.memory, Adaptive):
         choice, each = model.choice, zip(map(one_bucket, spec.memory.memories), model.store, strict=True)
         records = [(*named, m.mass, m.seen, m.mean, m.scatter, m.rows) for named, m in each if named]
-        now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until
+        now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until, choice.weighed
         live.put_beside(records, spec.memory.extra, *now, spec.memory.settling)
     return live
 

@@ -1,4 +1,4 @@
-"""How much of the past a model keeps: four values with one interface.
+"""How much of the past a model keeps: values with one interface, four of them here.
 
 A memory sees batches, already turned into moments, and keeps a store: a tuple of moments, oldest first, whose
 sum is what the model knows. Forgetting multiplies; a window drops whole buckets and adds up the rest. Nothing
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -28,12 +28,23 @@ class Memory(Protocol):
     def __hash__(self) -> int:
         """Memories are values."""
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
-        """What each row of a batch, with event times t (n,), still counts at the end of it (n,); None where
-        all count 1."""
+    @property
+    def steps(self) -> Memory:
+        """The memory that learning goes by, its store the first of ours: this one, unless it says something
+        else than it learns by."""
+
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
+        """What each row of a batch, with event times t (n,), still counts at the end of it (n,), when `rows`
+        rows came before; None where all count 1."""
 
     def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
         """The store after a batch of rows, when the newest event time went from `before` to `now`."""
+
+    def begun(self, moments: Moments) -> Store:
+        """The store of a model that begins with these moments."""
+
+    def told(self, store: Store) -> Moments:
+        """What a store says of the stream."""
 
     def pieces(self, n: int) -> Iterator[slice]:
         """How to cut n rows that are replayed at once into batches that this memory can take."""
@@ -41,59 +52,38 @@ class Memory(Protocol):
     def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
         """The store of two streams that ran side by side, whose newest event times were t and other_t."""
 
+    def span(self, rows: int) -> float | None:
+        """How many rows the memory amounts to after so many; None where the age of a row is not its
+        number."""
+
 
 def total(store: Store) -> Moments:
     """All that a store remembers, as one record."""
     return reduce(Moments.add, store)
 
 
-def _positive(value: object, name: str, unit: str) -> None:
+def check_positive(value: object, name: str, unit: str) -> None:
+    """Raises ValueError where a parameter is no finite number above 0."""
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not (number and 0 < float(value) < math.inf):  # type: ignore[arg-type]  # a number, by the line above
         raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
 
 
-@dataclass(frozen=True)
-class Forever:
-    """Every row counts the same, for ever: step 1/n."""
+class OneRecord:
+    """What memories have in common that keep one record, or add up to one."""
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
-        """All rows count 1."""
-        return None
+    @property
+    def steps(self) -> Memory:
+        """Itself."""
+        return cast("Memory", self)
 
-    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
-        """Adds."""
-        return (total(store).add(batch),) if store else (batch,)
+    def begun(self, moments: Moments) -> Store:
+        """These alone."""
+        return (moments,)
 
-    def pieces(self, n: int) -> Iterator[slice]:
-        """One piece."""
-        yield slice(0, n)
-
-    def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
-        """Adds."""
-        return (total(store).add(total(other)),)
-
-
-@dataclass(frozen=True)
-class HalfLife:
-    """A row counts half after `rows` further rows: weight 2^(-age / rows).
-
-    >>> HalfLife(rows=1).row_weights(np.zeros(3), 0.0)
-    array([0.25, 0.5 , 1.  ])
-    """
-
-    rows: float
-
-    def __post_init__(self) -> None:
-        _positive(self.rows, "half_life", "rows")
-
-    def row_weights(self, t: Array, now: float) -> Array | None:
-        """2^(-age / rows), the last row having age 0."""
-        return np.exp2(-np.arange(len(t) - 1, -1, -1) / self.rows)
-
-    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
-        """Scales by 2^(-n / rows), then adds the batch of n rows."""
-        return (total(store).fade(2.0 ** (-batch.rows / self.rows)).add(batch),) if store else (batch,)
+    def told(self, store: Store) -> Moments:
+        """The sum."""
+        return total(store)
 
     def pieces(self, n: int) -> Iterator[slice]:
         """One piece."""
@@ -103,9 +93,56 @@ class HalfLife:
         """Adds: rows grew old in their own stream, and those of the other do not age them."""
         return (total(store).add(total(other)),)
 
+    def span(self, rows: int) -> float | None:
+        """None."""
+        return None
+
 
 @dataclass(frozen=True)
-class TimeHalfLife:
+class Forever(OneRecord):
+    """Every row counts the same, for ever: step 1/n."""
+
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
+        """All rows count 1."""
+        return None
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Adds."""
+        return (total(store).add(batch),) if store else (batch,)
+
+    def span(self, rows: int) -> float | None:
+        """All of them."""
+        return float(rows)
+
+
+@dataclass(frozen=True)
+class HalfLife(OneRecord):
+    """A row counts half after `rows` further rows: weight 2^(-age / rows).
+
+    >>> HalfLife(rows=1).row_weights(np.zeros(3), 0.0, 0)
+    array([0.25, 0.5 , 1.  ])
+    """
+
+    rows: float
+
+    def __post_init__(self) -> None:
+        check_positive(self.rows, "half_life", "rows")
+
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
+        """2^(-age / rows), the last row having age 0."""
+        return np.exp2(-np.arange(len(t) - 1, -1, -1) / self.rows)
+
+    def fold(self, store: Store, batch: Moments, before: float, now: float) -> Store:
+        """Scales by 2^(-n / rows), then adds the batch of n rows."""
+        return (total(store).fade(2.0 ** (-batch.rows / self.rows)).add(batch),) if store else (batch,)
+
+    def span(self, rows: int) -> float | None:
+        """The half-life over log 2, as soon as so many came."""
+        return min(float(rows), self.rows / math.log(2.0))
+
+
+@dataclass(frozen=True)
+class TimeHalfLife(OneRecord):
     """A row counts half after `seconds` of event time: weight 2^(-(now - t) / seconds), now being the newest
     event time seen.
 
@@ -115,9 +152,9 @@ class TimeHalfLife:
     seconds: float
 
     def __post_init__(self) -> None:
-        _positive(self.seconds, "time_half_life", "seconds")
+        check_positive(self.seconds, "time_half_life", "seconds")
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
         """2^(-(now - t) / seconds)."""
         age = np.where(np.isnan(t), 0.0, now - t) if not math.isnan(now) else np.zeros(len(t))
         # 2^-2000 is 0 already; beyond it the quotient could overflow.
@@ -128,10 +165,6 @@ class TimeHalfLife:
         if not store:
             return (batch,)
         return (self._faded(store, before, now).add(batch),)
-
-    def pieces(self, n: int) -> Iterator[slice]:
-        """One piece."""
-        yield slice(0, n)
 
     def beside(self, store: Store, t: float, other: Store, other_t: float) -> Store:
         """Scales both to the later of the two times, then adds."""
@@ -144,7 +177,7 @@ class TimeHalfLife:
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(OneRecord):
     """The last `rows` rows and nothing before, to within one bucket of a sixteenth of them (or one batch, if
     that is larger)."""
 
@@ -161,7 +194,7 @@ class Window:
         """Rows in a full bucket."""
         return -(-self.rows // self.BUCKETS)
 
-    def row_weights(self, t: Array, now: float) -> Array | None:
+    def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
         """Rows of one batch that the window can no longer hold count 0, the others 1."""
         return None if len(t) <= self.rows else (np.arange(len(t)) >= len(t) - self.rows).astype(np.float64)
 

@@ -96,37 +96,6 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     return _matched(model, other, most)
 
 
-def shards(model: Model, n: int) -> tuple[Model, ...]:
-    """n models that go on from this one, each with an nth of what it remembers: merged again they count it
-    once.
-
-    Rows that wait for their batch are learned first. The first shard keeps the counts of rows and batches.
-    Raises ValueError before the start is settled, and where n makes no sense.
-    """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"shards: n is {n!r}, expected an integer >= 1")
-    model, _ = flush(model)
-    if model.next_start:
-        missing = model.spec.start_rows(model.d) - model.learned
-        raise ValueError(f"shards: the model needs {missing} more rows for its start to be settled")
-    share = 1.0 / n
-    first = replace(
-        model,
-        store=tuple(bucket.scale(share) for bucket in model.store),
-        evidence=(model.evidence[0] * share, model.evidence[1] * share),
-        # A review would part them: merged again they would not be one model any more.
-        sample=None,
-    )
-    further = replace(
-        first,
-        store=tuple(replace(bucket, rows=0) for bucket in first.store),
-        generation=0,
-        learned=0,
-        late=0,
-    )
-    return (first, *[further] * (n - 1))
-
-
 def arranged(model: Model, columns: Ints) -> Model:
     """The model with its features in another order: column j of the result is columns[j] of the model."""
     store = []

@@ -13,12 +13,13 @@ from .adaptive import Adaptive, Choice, seen_as
 from .arrays import Array, Ints
 from .background import Background
 from .basis import Basis
-from .em import e_step, outlier
+from .em import e_step
 from .families import Parameters, estimate, grounded
 from .folders import judged
 from .kernels import Told, has_missing
-from .memory import Store, total
+from .memory import Store
 from .moments import Moments
+from .outliers import outlier
 from .rows import Rows, checked
 from .sampling import Sample
 from .spec import Spec
@@ -134,9 +135,18 @@ class Model:
     def moments(self) -> Moments:
         """All that the memory holds, as one record; of several side by side, the one in use."""
         if self.choice is None:
-            return total(self.store)
+            return self.spec.memory.told(self.store)
         assert isinstance(self.spec.memory, Adaptive)
         return seen_as(self.spec.memory, self.store, self.choice.chosen)
+
+    @cached_property
+    def at_work(self) -> Model:
+        """The model by which rows are judged when they are learned: itself, unless its memory says something
+        else than it learns by."""
+        memory = self.spec.memory
+        if (steps := memory.steps) is memory:
+            return self
+        return replace(self, spec=replace(self.spec, memory=steps), store=self.store[:1])
 
     @property
     def basis(self) -> Basis:
@@ -271,10 +281,10 @@ def parameters(model: Model) -> Parameters:
     return replace(own, means=origin + own.means * scale, covariances=covariances)
 
 
-def counted(model: Model, rows: Rows, now: float) -> Array | None:
-    """What each row of a batch counts: its own weight times what the memory leaves of it; None where all
-    count 1."""
-    kept = model.spec.memory.row_weights(rows.t, now)
+def counted(model: Model, rows: Rows, now: float, before: int) -> Array | None:
+    """What each row of a batch counts, behind so many others: its own weight times what the memory leaves of
+    it; None where all count 1."""
+    kept = model.spec.memory.row_weights(rows.t, now, before)
     if kept is None:
         return None if (rows.w == 1.0).all() else rows.w
     return rows.w * kept

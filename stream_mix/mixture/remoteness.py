@@ -24,10 +24,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array
+from .arrays import Array, Ints
+from .beta import log_f_survival
 from .em import e_step, patterns
 from .families import Parameters, estimate
 from .kernels import has_missing
+from .kernels.student import Student
 from .model import Model
 from .rows import checked
 from .tail import log_survival
@@ -59,9 +61,23 @@ def remoteness(model: Model, x: ArrayLike) -> Array:
     observed = (~np.isnan(z)).sum(axis=1)
     degrees = np.repeat(observed[:, None], model.k, axis=1) if has_missing(z) else model.d
     roots = np.sqrt(parameters.weights)
-    ordinary = np.logaddexp.reduce(np.log(roots) + log_survival(distance, degrees), axis=1)
+    if parameters.family.student is not None:
+        survival = _heavy_survival(parameters.family.student, 0.5 * distance, observed)
+    else:
+        survival = log_survival(distance, degrees)
+    ordinary = np.logaddexp.reduce(np.log(roots) + survival, axis=1)
     found: Array = np.where(observed > 0, np.maximum(np.log(roots.sum()) - ordinary, 0.0), 0.0)
     return found
+
+
+def _heavy_survival(student: Student, drop: Array, observed: Ints) -> Array:
+    """log P(a row of the component is further out) where its log density has fallen by `drop` (n, k) over so
+    many observed features (n,)."""
+    out = np.empty(drop.shape)
+    for d in np.unique(observed).tolist():
+        some = observed == d
+        out[some] = log_f_survival(student.distance(drop[some], d), d, student.degrees)
+    return out
 
 
 def _peaks(parameters: Parameters, z: Array) -> Array:

@@ -24,7 +24,6 @@ from .choosing import choose, judged, sound
 from .em import batch_moments, e_step
 from .families import Parameters
 from .folders import answer
-from .memory import HalfLife
 from .model import Model, posterior
 from .moments import lineage_of
 from .moves import Reservoir
@@ -129,9 +128,8 @@ def _surprising(model: Model, fresh: Rows) -> bool:
 
 def _span(model: Model) -> float:
     """How many rows the memory amounts to."""
-    memory = model.spec.memory
-    most = memory.rows / math.log(2.0) if isinstance(memory, HalfLife) else math.inf
-    return min(float(model.learned), most)
+    span = model.spec.memory.span(model.learned)
+    return float(model.learned) if span is None else span
 
 
 def _rest(model: Model, n: int, *, in_vain: bool) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .families import FAMILIES, Family
+from .families import FAMILIES, Family, heavy
 from .lateness import check_lateness
-from .memory import Forever, Memory
+from .memory import Forever, Memory, check_positive
 from .priors import Prior
 
 _EXPECTED = 20
@@ -20,7 +20,8 @@ class Spec:
         n_components: number of components, k; with `up_to`, that of the moment.
         family: `kmeans`, `spherical`, `diag`, `tied` or `full`.
         assignment: `soft` or `hard`; None is the family's own (hard for kmeans, soft for the others).
-        memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)` or `Window(rows)`.
+        memory: `Forever()`, `HalfLife(rows)`, `TimeHalfLife(seconds)`, `Window(rows)`, `Decreasing(exponent,
+            rows)`, `Averaged(exponent, rows)` or `Adaptive(rates)`.
         prior: pseudo-rows and floors.
         batch_size: rows that are learned at once; batches are cut by count, so how rows arrive in groups
             changes nothing.
@@ -28,6 +29,8 @@ class Spec:
         watch: whether the running log-likelihood is kept. Without it hard assignment needs no exponentials.
         lateness: seconds of event time by which a row may be older than the newest before it; one that is
             older still is left out and counted. None: none is.
+        degrees_of_freedom: components are Student's t with so many of them, which rows far out hardly move,
+            and covariances are their scale matrices. None: components are normal.
         robust: whether a background takes rows that no component accounts for (background.py): components do
             not learn from them, and their label is -1.
         up_to: the rows say how many components there are (`choosing`), so many at the most. None:
@@ -49,6 +52,7 @@ class Spec:
     lateness: float | None = None
     robust: bool = False
     up_to: int | None = None
+    degrees_of_freedom: float | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -67,6 +71,10 @@ class Spec:
             raise ValueError(f"robust is {self.robust!r}, expected True or False")  # noqa: TRY004  # as for all choices
         if self.lateness is not None:
             check_lateness(self.lateness)
+        if (degrees := self.degrees_of_freedom) is not None:
+            check_positive(degrees, "degrees_of_freedom", "degrees")
+            if FAMILIES[self.family].equal_weights:
+                raise ValueError(f"degrees_of_freedom is {degrees}, expected None with family {self.family!r}")
         most = self.up_to
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ValueError(f"up_to is {most!r}, expected an integer >= 1 or None")
@@ -81,7 +89,8 @@ class Spec:
     @property
     def family_value(self) -> Family:
         """The family that the name stands for."""
-        return FAMILIES[self.family]
+        family, degrees = FAMILIES[self.family], self.degrees_of_freedom
+        return family if degrees is None else heavy(family, degrees)
 
     @property
     def most(self) -> int:

@@ -16,7 +16,7 @@ from .changes import Change, renamed, shared_rows
 from .choosing import choose
 from .em import e_step
 from .families import Parameters
-from .memory import Forever, HalfLife, Memory, Store
+from .memory import Memory, Store
 from .model import Model, counted
 from .moments import Moments, lineage_of
 from .moves import Reservoir
@@ -48,7 +48,7 @@ def started(model: Model, learned: int) -> tuple[Model, tuple[Change, ...]]:
     rows = Rows.concatenated(model.reservoir)
     spec = model.spec
     now = rows.newest(math.nan)
-    weights = counted(model, rows, now)
+    weights = counted(model, rows, now, 0)
     weights = rows.w if weights is None else weights
     basis = Basis.of(without_giants(rows.x), weights, isotropic=spec.family_value.isotropic)
     z = basis.forward(rows.x)
@@ -138,7 +138,7 @@ def _sample(model: Model, rows: Rows, learned: int) -> Sample | None:
 
 def reviewed(spec: Spec) -> bool:
     """Whether models of that specification keep a sample and are reviewed by it."""
-    return spec.most <= MOST_REVIEWED and isinstance(spec.memory, Forever | HalfLife) and not spec.robust
+    return spec.most <= MOST_REVIEWED and spec.memory.span(0) is not None and not spec.robust
 
 
 def started_prior(prior: Prior) -> Prior:
@@ -174,7 +174,7 @@ def _replayed(model: Model, rows: Rows, z: Array, found: Parameters, basis: Basi
     for piece in model.spec.memory.pieces(len(rows)):
         part = rows[piece]
         now = part.newest(before)
-        w = counted(model, part, now)
+        w = counted(model, part, now, piece.start)
         batch = _moments_of(found, background, z[piece], w, basis, lineage, known, model.spec.hard)
         store = model.spec.memory.fold(store, batch, before, now)
         before = now

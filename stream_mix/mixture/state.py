@@ -19,6 +19,7 @@ from .priors import Prior
 from .rows import Rows
 from .sampling import Sample
 from .spec import Spec
+from .steps import Averaged, Decreasing
 
 Tree: TypeAlias = Any
 """str, int, float, bool, None, arrays, and lists and string-keyed dicts of them. (Python has no recursive
@@ -26,6 +27,8 @@ alias that mypy and msgpack share.)"""
 
 _MEMORIES: Mapping[str, type[Any]] = {
     "adaptive": Adaptive,
+    "averaged": Averaged,
+    "decreasing": Decreasing,
     "forever": Forever,
     "half_life": HalfLife,
     "time_half_life": TimeHalfLife,
@@ -105,6 +108,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         **({} if spec.lateness is None else {"lateness": float(spec.lateness)}),
         **({"robust": True} if spec.robust else {}),
         **({} if spec.up_to is None else {"up_to": spec.up_to}),
+        **({} if (heavy := spec.degrees_of_freedom) is None else {"degrees_of_freedom": float(heavy)}),
     }
 
 
@@ -122,6 +126,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         lateness=state.get("lateness"),
         robust=state.get("robust", False),
         up_to=state.get("up_to"),
+        degrees_of_freedom=state.get("degrees_of_freedom"),
         **rest,
     )
 
@@ -133,11 +138,13 @@ def _plain(memory: Memory) -> dict[str, Tree]:
 
 
 def _choice_to_state(choice: Choice) -> dict[str, Tree]:
-    return {**asdict(choice), "evidence": list(choice.evidence)}
+    return {**asdict(choice), "evidence": list(choice.evidence), "weighed": list(choice.weighed)}
 
 
 def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
-    return Choice(**{**state, "evidence": tuple(state["evidence"])})
+    # States from before weights were set off against their mean begin with none.
+    weighed = tuple(state.get("weighed", (0.0, 0.0)))
+    return Choice(**{**state, "evidence": tuple(state["evidence"]), "weighed": weighed})
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

@@ -52,8 +52,6 @@ def chi_square_cdf(x: Array, degrees: int | Ints) -> Array:
 def log_survival(x: Array, degrees: int | Ints) -> Array:
     """log P(chi^2 with `degrees` degrees of freedom > x), for x >= 0; 0 where there are 0 degrees.
 
-    Beyond x = 1400 it falls as -x/2 alone: what is left of the sum of powers there decides nothing.
-
     >>> (0.0 + log_survival(np.array([0.0, 2.0, 4000.0]), 2).round(9)).tolist()
     [0.0, -1.0, -2000.0]
     """
@@ -65,13 +63,13 @@ def log_survival(x: Array, degrees: int | Ints) -> Array:
     if degrees == 0:
         return np.zeros(x.shape)
     y = 0.5 * x
-    near = np.minimum(y, 700.0)
-    # The logarithm of each term y^a / Gamma(a + 1), and of the rest: the sum has no bound in many degrees.
-    log_y = np.log(np.maximum(near, 1e-300))
-    odd = degrees % 2
-    terms = [np.log(_scaled_erfc(np.sqrt(near)))] if odd else []
-    terms += [(i + 0.5 * odd) * log_y - math.lgamma(i + 0.5 * odd + 1.0) for i in range(degrees // 2)]
-    found: Array = np.logaddexp.reduce(terms, axis=0) - y
+    # By the logarithm of each term y^a / Gamma(a + 1), and of the rest: the sum has no bound in many degrees.
+    log_y = np.log(np.maximum(y, 1e-300))
+    half = 0.5 * (degrees % 2)
+    found: Array = np.log(_scaled_erfc(np.sqrt(y))) if half else np.full(y.shape, -np.inf)
+    for i in range(degrees // 2):
+        np.logaddexp(found, (i + half) * log_y - math.lgamma(i + half + 1.0), out=found)
+    found -= y
     return found
 
 

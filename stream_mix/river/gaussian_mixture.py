@@ -15,7 +15,8 @@ class GaussianMixture(Clusterer):
     The first rows (500, or 100 a component where that is more) are also kept, and the mixture starts afresh
     from them each time their number has doubled; from then on a row costs one step of online EM (Cappé &
     Moulines 2009) and memory stays as it is. Components keep their ids. Without a memory parameter every row
-    counts the same for ever; at most one of `half_life`, `time_half_life` and `window` may be given.
+    counts the same for ever; at most one of `half_life`, `time_half_life` and `window` may be given, or
+    `step_exponent` and `averaged`.
 
     A River pipeline drops `w` and `t` before an unsupervised last step. There, let weight and time travel as
     features, past the scaler: `weight_feature` and `time_feature` name them, and they are not clustered.
@@ -34,6 +35,12 @@ class GaussianMixture(Clusterer):
         Seconds of event time after which a row counts half.
     window
         Rows that are remembered, and none before them.
+    step_exponent
+        Steps fall as rows^-step_exponent, > 0.5 and <= 1, so that memory amounts to about
+        rows^step_exponent rows: the first ones are forgotten, slowly.
+    averaged
+        Whether what is said is the average over the second half of the stream of what such steps left; the
+        exponent is then 0.6 unless given.
     batch_size
         Rows that are learned at once. With 1 what was learned shows in the next prediction; with more, rows
         wait until their batch is full, however they come in.
@@ -45,6 +52,9 @@ class GaussianMixture(Clusterer):
     lateness
         Seconds of event time by which a row may be older than the newest before it; one that is older still
         is not learned but counted, in `late_rows`.
+    degrees_of_freedom
+        Components are Student's t with so many of them (4 is usual): rows far out hardly move them. None:
+        components are normal.
     robust
         Whether a background takes rows that no component accounts for: components do not learn from
         them, and `predict_one` says -1.
@@ -86,10 +96,13 @@ class GaussianMixture(Clusterer):
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        step_exponent: float | None = None,
+        averaged: bool = False,
         batch_size: int = 1,
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
         lateness: float | None = None,
+        degrees_of_freedom: float | None = None,
         robust: bool = False,
         reg_covar: float = 1e-6,
         seed: int | None = None,
@@ -100,10 +113,13 @@ class GaussianMixture(Clusterer):
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.step_exponent = step_exponent
+        self.averaged = averaged
         self.batch_size = batch_size
         self.time_feature = time_feature
         self.weight_feature = weight_feature
         self.lateness = lateness
+        self.degrees_of_freedom = degrees_of_freedom
         self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed

@@ -28,6 +28,12 @@ class KMeans(Clusterer):
         Seconds of event time after which a row counts half.
     window
         Rows that are remembered, and none before them.
+    step_exponent
+        Steps fall as rows^-step_exponent, > 0.5 and <= 1, so that memory amounts to about
+        rows^step_exponent rows: the first ones are forgotten, slowly.
+    averaged
+        Whether what is said is the average over the second half of the stream of what such steps left; the
+        exponent is then 0.6 unless given.
     batch_size
         Rows that are learned at once. With 1 what was learned shows in the next prediction; with more, rows
         wait until their batch is full, however they come in.
@@ -60,6 +66,8 @@ class KMeans(Clusterer):
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        step_exponent: float | None = None,
+        averaged: bool = False,
         batch_size: int = 1,
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
@@ -70,6 +78,8 @@ class KMeans(Clusterer):
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.step_exponent = step_exponent
+        self.averaged = averaged
         self.batch_size = batch_size
         self.time_feature = time_feature
         self.weight_feature = weight_feature

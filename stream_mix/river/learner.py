@@ -49,10 +49,13 @@ class Learner(Views, base.Estimator):
     half_life: float | str | None
     time_half_life: float | None
     window: int | None
+    step_exponent: float | None
+    averaged: bool
     batch_size: int
     time_feature: Hashable | None
     weight_feature: Hashable | None
     lateness: float | None
+    degrees_of_freedom: float | None = None
     robust: bool = False
     seed: int | None
 
@@ -63,7 +66,7 @@ class Learner(Views, base.Estimator):
         # Without a seed every instance draws its own, as River's estimators do.
         drawn = int(np.random.default_rng().integers(1 << 62))
         size = whole("batch_size", self.batch_size, 1)
-        given = self.half_life, self.time_half_life, self.window
+        given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         spec = Spec(
             n_components=n_components,
             up_to=up_to,
@@ -73,6 +76,7 @@ class Learner(Views, base.Estimator):
             batch_size=size,
             random_state=drawn if self.seed is None else whole("seed", self.seed, 0),
             lateness=None if self.lateness is None else check_lateness(self.lateness),
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
         self._beside = frozenset({self.time_feature, self.weight_feature} - {None})

@@ -54,6 +54,12 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         Seconds of event time after which a row counts half.
     window
         Rows that are remembered, and none before them.
+    step_exponent
+        Steps fall as rows^-step_exponent, > 0.5 and <= 1, so that memory amounts to about
+        rows^step_exponent rows: the first ones are forgotten, slowly.
+    averaged
+        Whether what is said is the average over the second half of the stream of what such steps left; the
+        exponent is then 0.6 unless given.
     batch_size
         Rows that are learned at once; with more than 1, rows wait until their batch is full.
     time_feature
@@ -64,6 +70,9 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     lateness
         Seconds of event time by which a row may be older than the newest before it; one that is older still
         is not learned but counted, in `late_rows`.
+    degrees_of_freedom
+        Components are Student's t with so many of them (4 is usual): rows far out hardly move them. None:
+        components are normal.
     robust
         Whether a background takes rows that no component accounts for: components do not learn from them.
     reg_covar
@@ -93,10 +102,13 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        step_exponent: float | None = None,
+        averaged: bool = False,
         batch_size: int = 1,
         time_feature: Hashable | None = None,
         weight_feature: Hashable | None = None,
         lateness: float | None = None,
+        degrees_of_freedom: float | None = None,
         robust: bool = False,
         reg_covar: float = 1e-6,
         seed: int | None = None,
@@ -110,10 +122,13 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.step_exponent = step_exponent
+        self.averaged = averaged
         self.batch_size = batch_size
         self.time_feature = time_feature
         self.weight_feature = weight_feature
         self.lateness = lateness
+        self.degrees_of_freedom = degrees_of_freedom
         self.robust = robust
         self.reg_covar = reg_covar
         self.seed = seed

@@ -68,6 +68,11 @@ def from_sklearn(kind: type[E], fitted: SklearnMixture, rows: float, params: dic
 def to_sklearn(estimator: Any) -> SklearnMixture:
     """See `GaussianMixture.to_sklearn`."""
     found = of_model(estimator)
+    if found.family.student is not None:
+        raise ValueError(
+            f"to_sklearn: degrees_of_freedom is {estimator.degrees_of_freedom}, expected None:"
+            " scikit-learn has normal components only"
+        )
     theirs = SklearnMixture(
         n_components=estimator.model_.k,
         covariance_type=estimator.covariance_type,

@@ -40,9 +40,16 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         half_life: rows after which a row counts half; None: rows count for ever; `auto`: found out from how
             well several foretell the stream.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
-        window: only about the last `window` rows count. At most one of these three can be given.
+        window: only about the last `window` rows count. At most one of these three can be given, or the next
+            two.
+        step_exponent: steps fall as rows^-step_exponent, > 0.5 and <= 1, so that memory amounts to about
+            rows^step_exponent rows: the first ones are forgotten, slowly.
+        averaged: whether what is said is the average over the second half of the stream of what such steps
+            left (`stream_mix.mixture.steps`); the exponent is then 0.6 unless given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
             it; one that is older still is not learned but counted, in `model_.late`.
+        degrees_of_freedom: components are Student's t with so many of them (4 is usual): rows far out hardly
+            move them. `covariances_` are then their scale matrices. None: components are normal.
         robust: whether a background takes rows that no component accounts for: components do not learn from
             them, and `predict` says -1, as DBSCAN does.
         prior: pseudo-rows (`stream_mix.mixture.Prior`; its own reg_covar is not used); None: one pseudo-row
@@ -77,7 +84,10 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        step_exponent: float | None = None,
+        averaged: bool = False,
         lateness: float | None = None,
+        degrees_of_freedom: float | None = None,
         robust: bool = False,
         prior: Prior | None = None,
     ) -> None:
@@ -92,7 +102,10 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.step_exponent = step_exponent
+        self.averaged = averaged
         self.lateness = lateness
+        self.degrees_of_freedom = degrees_of_freedom
         self.robust = robust
         self.prior = prior
 
@@ -105,7 +118,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         auto = isinstance(self.n_components, str) and self.n_components == "auto"
         k = 1 if auto else inputs.integer("n_components", self.n_components, 1)
         size = inputs.integer("batch_size", self.batch_size, 1)
-        given = self.half_life, self.time_half_life, self.window
+        given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         return Spec(
             n_components=k,
             up_to=inputs.integer("up_to", self.up_to, 1) if auto else None,
@@ -115,6 +128,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             batch_size=size,
             random_state=random_state,
             lateness=self.lateness,
+            degrees_of_freedom=self.degrees_of_freedom,
             robust=self.robust,
         )
 
@@ -159,6 +173,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         rng = check_random_state(self.random_state)
         y: Ints = np.repeat(np.arange(self.model_.k), rng.multinomial(n, found.weights / found.weights.sum()))
         noise = rng.standard_normal((n, self.model_.d))
+        if (student := found.family.student) is not None:
+            noise /= np.sqrt(rng.chisquare(student.degrees, (n, 1)) / student.degrees)
         if found.family.scatter == "diag":
             return found.means[y] + noise * np.sqrt(found.dense)[y], y
         root = np.linalg.cholesky(found.dense)
@@ -188,7 +204,10 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         return convert.from_sklearn(cls, fitted, rows, params)
 
     def to_sklearn(self) -> SklearnMixture:
-        """A fitted `sklearn.mixture.GaussianMixture` with these parameters; it cannot take missing values."""
+        """A fitted `sklearn.mixture.GaussianMixture` with these parameters; it cannot take missing values.
+
+        Raises ValueError where components are Student's t, which scikit-learn does not have.
+        """
         return convert.to_sklearn(self)
 
     @view

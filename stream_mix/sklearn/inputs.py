@@ -16,6 +16,7 @@ from ..mixture.adaptive import NO_AUTO_TIME
 from ..mixture.arrays import Array
 from ..mixture.kernels import first_beyond
 from ..mixture.rows import LARGEST
+from ..mixture.steps import stepping
 
 
 def integer(name: str, value: Any, least: int) -> int:
@@ -33,14 +34,26 @@ def number(name: str, value: Any) -> float:
 
 
 def memory(
-    half_life: Any, time_half_life: Any, window: Any, *, n_components: int = 1, batch_size: int = 1
+    half_life: Any,
+    time_half_life: Any,
+    window: Any,
+    step_exponent: Any,
+    averaged: Any,
+    *,
+    n_components: int = 1,
+    batch_size: int = 1,
 ) -> Memory:
-    """The memory that at most one of three parameters asks for; none of them: nothing is ever forgotten.
-    `half_life="auto"` follows the number of components and the rows of a batch."""
+    """The memory that at most one of the first three parameters, or the last two together, ask for; none of
+    them: nothing is ever forgotten. `half_life="auto"` and steps follow the number of components and the rows
+    of a batch."""
+    steps = stepping(step_exponent, averaged, n_components, batch_size)
     given = {"half_life": half_life, "time_half_life": time_half_life, "window": window}
+    given |= {"step_exponent": step_exponent, "averaged": averaged or None}
     named = {name: value for name, value in given.items() if value is not None}
-    if len(named) > 1:
+    if len(named) > 1 and not named.keys() <= {"step_exponent", "averaged"}:
         raise ValueError(f"{' and '.join(named)} are given, expected at most one of {', '.join(given)}")
+    if steps is not None:
+        return steps
     if window is not None:
         return Window(integer("window", window, 1))
     if isinstance(half_life, str) and half_life == "auto":

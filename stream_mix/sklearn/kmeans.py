@@ -34,7 +34,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         half_life: rows after which a row counts half; None: rows count for ever; `auto`: found out from how
             well several foretell the stream.
         time_half_life: the same in seconds of event time, the `t` of `partial_fit`.
-        window: only about the last `window` rows count. At most one of these three can be given.
+        window: only about the last `window` rows count. At most one of these three can be given, or the next
+            two.
+        step_exponent: steps fall as rows^-step_exponent, > 0.5 and <= 1, so that memory amounts to about
+            rows^step_exponent rows: the first ones are forgotten, slowly.
+        averaged: whether what is said is the average over the second half of the stream of what such steps
+            left (`stream_mix.mixture.steps`); the exponent is then 0.6 unless given.
         lateness: seconds of event time by which a row of `partial_fit` may be older than the newest before
             it; one that is older still is not learned but counted, in `model_.late`.
 
@@ -67,6 +72,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         half_life: float | str | None = None,
         time_half_life: float | None = None,
         window: int | None = None,
+        step_exponent: float | None = None,
+        averaged: bool = False,
         lateness: float | None = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -77,12 +84,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         self.half_life = half_life
         self.time_half_life = time_half_life
         self.window = window
+        self.step_exponent = step_exponent
+        self.averaged = averaged
         self.lateness = lateness
 
     def _spec(self, random_state: int) -> Spec:
         k = inputs.integer("n_clusters", self.n_clusters, 1)
         size = inputs.integer("batch_size", self.batch_size, 1)
-        given = self.half_life, self.time_half_life, self.window
+        given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         return Spec(
             n_components=k,
             family="kmeans",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,14 @@ def moving(n: int, seed: int = 0) -> Array:
     rng = np.random.default_rng(seed)
     angle = np.arange(n) / 250.0 + math.pi * rng.integers(0, 2, n)
     return 5.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + rng.normal(size=(n, 2))
+
+
+def assert_chosen_alike(one: Choice | None, other: Choice | None) -> None:
+    assert one is not None
+    assert other is not None
+    assert replace(one, evidence=(), weighed=(0, 0)) == replace(other, evidence=(), weighed=(0, 0))
+    np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-7)
+    np.testing.assert_allclose(one.weighed, other.weighed, rtol=1e-10)
 
 
 def told(model: Model, x: Array, size: int = 64) -> tuple[Model, list[tuple[int, str]], list[int]]:
@@ -156,15 +165,15 @@ def test_a_state_goes_on_as_the_model_would(rows: int) -> None:
 def test_row_by_row_compiled_is_what_learn_does(isa: str, family: str) -> None:
     x = jump(480, 300, seed=2)
     model = begun(family, LADDER, x[:200])
+    weighted = Rows.of(x[200:], w=np.random.default_rng(0).uniform(0.5, 2.0, 280))
     with reference():
-        slow, _ = learn(model, Rows.of(x[200:]))
-    fast, left = on(isa, model, Rows.of(x[200:]))
+        slow, _ = learn(model, weighted)
+    fast, left = on(isa, model, weighted)
     assert not left
     assert slow.choice is not None
     assert fast.choice is not None
-    assert replace(fast.choice, evidence=()) == replace(slow.choice, evidence=())
+    assert_chosen_alike(fast.choice, slow.choice)
     assert slow.choice.same_until > 500
-    np.testing.assert_allclose(fast.choice.evidence, slow.choice.evidence, atol=1e-7)
     for i in range(len(slow.store)):
         one, other = (replace(m, store=(m.store[i],), choice=None) for m in (fast, slow))
         assert_like(one, other, 1e-8)
@@ -181,10 +190,9 @@ def test_batch_after_batch_compiled_is_what_learn_does(family: str, batch_size: 
     fast, quickly = learn(model, weighted)
     assert slow.choice is not None
     assert fast.choice is not None
-    assert replace(fast.choice, evidence=()) == replace(slow.choice, evidence=())
+    assert_chosen_alike(fast.choice, slow.choice)
     assert (quickly.changes, quickly.rows) == (slowly.changes, slowly.rows)
     assert [change.kind for change in quickly.changes] == ["drift"]
-    np.testing.assert_allclose(fast.choice.evidence, slow.choice.evidence, atol=1e-7)
     for i in range(len(slow.store)):
         one, other = (replace(m, store=(m.store[i],), choice=None) for m in (fast, slow))
         assert_like(one, other, 1e-8)
@@ -239,8 +247,31 @@ def test_no_row_speaks_for_more_than_its_share() -> None:
     choice = Choice(2, (0.0, 1.0, 0.0))
     told = [np.array([1e9, 1.0]), np.array([-1e9]), np.zeros(2)]
     found = judged_anew(choice, told, np.array([1.0, 0.5]))
-    assert found.evidence == (2.5, 0.0, 0.0)
+    assert found.evidence == (2.0 + 0.5 / 0.75, 0.0, 0.0)
     assert found.chosen == 2
+
+
+@pytest.mark.parametrize("factor", [2.0**-40, 0.25, 8.0])
+def test_weights_say_what_rows_count_beside_each_other(factor: float) -> None:
+    rng = np.random.default_rng(0)
+    plain = scaled = Choice(2, (0.0, 1.0, 0.0))
+    for _ in range(5):
+        w, foretold = rng.exponential(size=4), list(rng.normal([[0.5], [0.5], [0.0]], 1.0, (3, 4)))
+        plain, scaled = (judged_anew(c, foretold, f * w) for c, f in ((plain, 1.0), (scaled, factor)))
+    assert plain.evidence == scaled.evidence
+    assert max(plain.evidence) > 0.0
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_heavy_rows_of_a_stream_that_stands_are_no_drift(batch_size: int, compiled: bool) -> None:
+    rows = Rows.of(blobs(2500, 3, 2, 5, spread=3.0)[0], w=np.full(2500, 10.0))
+    spec = Spec(3, memory=Adaptive((24.0, 96.0, 384.0, math.inf)), batch_size=batch_size)
+    with nullcontext() if compiled else reference():
+        model, learned = learn(Model.new(spec, 2), rows)
+    assert "drift" not in [change.kind for change in learned.changes]
+    assert model.choice is not None
+    assert not model.choice.drifted
 
 
 def test_records_go_on_from_the_one_that_took_over() -> None:

@@ -11,6 +11,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from stream_mix.mixture import (
     Adaptive,
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Memory,
@@ -38,7 +40,10 @@ from .streams import ALL_FAMILIES, blobs, holes
 
 CENTRES = np.array([[0.0, 0.0], [14.0, 0.0], [0.0, 14.0], [14.0, 14.0]])
 ROOT = np.array([[1.5, 0.0], [0.8, 0.7]])
-MEMORIES: list[Memory] = [Forever(), HalfLife(700.0), TimeHalfLife(70.0), Window(600)]
+MEMORIES: list[Memory] = [
+    Forever(), HalfLife(700.0), TimeHalfLife(70.0), Window(600),
+    Decreasing(0.7, 200.0), Averaged(0.6, 200.0),
+]  # fmt: skip
 
 
 def contaminated(share: float, seed: int, n: int = 4000, reach: float = 30.0) -> tuple[Array, Ints, Bools]:

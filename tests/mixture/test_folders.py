@@ -28,9 +28,9 @@ from stream_mix.mixture import (
 )
 from stream_mix.mixture import batches as compiled_batches
 from stream_mix.mixture.arrays import Array
-from stream_mix.mixture.em import outlier
 from stream_mix.mixture.folders import forget
 from stream_mix.mixture.kernels import available, named
+from stream_mix.mixture.outliers import outlier
 
 from .streams import ALL_FAMILIES, holes, spec
 

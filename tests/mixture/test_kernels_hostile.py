@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as arrays
 
 from stream_mix.mixture import FAMILIES, Basis, Moments, Parameters
 from stream_mix.mixture.arrays import Array
-from stream_mix.mixture.em import centred, outlier, patterns
+from stream_mix.mixture.em import centred, patterns
 from stream_mix.mixture.kernels import Kernels, available, named
+from stream_mix.mixture.outliers import outlier
 
 from .streams import ALL_FAMILIES, blobs, fitted, holes
 

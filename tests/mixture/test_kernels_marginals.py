@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from stream_mix.mixture import FAMILIES, Basis, Moments, Parameters, em
 from stream_mix.mixture.arrays import Array
-from stream_mix.mixture.em import batch_moments, e_step, outlier
+from stream_mix.mixture.em import batch_moments, e_step
 from stream_mix.mixture.kernels import Filled, Kernels, Marginals, available, named, threads
+from stream_mix.mixture.outliers import outlier
 
 from . import naive
 from .lively import reference

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_mix.mixture import (
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Memory,
@@ -30,7 +32,10 @@ from stream_mix.mixture.lateness import late, stretches
 
 from .streams import spec
 
-MEMORIES: list[Memory] = [Forever(), HalfLife(300.0), TimeHalfLife(60.0), Window(400)]
+MEMORIES: list[Memory] = [
+    Forever(), HalfLife(300.0), TimeHalfLife(60.0), Window(400),
+    Decreasing(0.7, 200.0), Averaged(0.6, 200.0),
+]  # fmt: skip
 
 
 def one_by_one(t: Array, lateness: float) -> list[bool]:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_mix.mixture import (
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Memory,
@@ -34,7 +36,10 @@ from stream_mix.mixture.arrays import Array
 
 from .streams import ALL_FAMILIES, blobs, holes, oval, spec
 
-MEMORIES: list[Memory] = [Forever(), HalfLife(300.0), TimeHalfLife(60.0), Window(400)]
+MEMORIES: list[Memory] = [
+    Forever(), HalfLife(300.0), TimeHalfLife(60.0), Window(400),
+    Decreasing(0.7, 200.0), Averaged(0.6, 200.0),
+]  # fmt: skip
 
 
 def stream(n: int = 600, seed: int = 0) -> Rows:

@@ -21,16 +21,16 @@ BASIS = Basis(np.zeros(1), np.ones(1))
 def history(memory: Memory, x: np.ndarray, t: np.ndarray, cuts: list[int]) -> Moments:
     """What a memory holds after the rows came in batches that end at the cuts."""
     store: Store = ()
-    before = math.nan
+    before, seen = math.nan, 0
     for part in np.split(np.arange(len(x)), cuts):
         if not len(part):
             continue
         now = float(np.fmax.reduce(t[part], initial=before))
-        w = memory.row_weights(t[part], now)
+        w = memory.row_weights(t[part], now, seen)
         r = np.ones((len(part), 1)) if w is None else w[:, None]
         store = memory.fold(store, Moments.of_rows("diag", BASIS, x[part], r), before, now)
-        before = now
-    return total(store)
+        before, seen = now, seen + len(part)
+    return memory.told(store)
 
 
 def weighted(x: np.ndarray, w: np.ndarray) -> Moments:
@@ -68,8 +68,8 @@ def test_a_half_life_in_event_time_takes_late_rows_at_what_they_count_by_now(
 
 def test_rows_without_a_time_count_as_of_now() -> None:
     t = np.array([10.0, np.nan, 20.0])
-    np.testing.assert_allclose(TimeHalfLife(10.0).row_weights(t, 20.0), [0.5, 1.0, 1.0])
-    np.testing.assert_allclose(TimeHalfLife(10.0).row_weights(np.full(2, np.nan), math.nan), [1.0, 1.0])
+    np.testing.assert_allclose(TimeHalfLife(10.0).row_weights(t, 20.0, 0), [0.5, 1.0, 1.0])
+    np.testing.assert_allclose(TimeHalfLife(10.0).row_weights(np.full(2, np.nan), math.nan, 0), [1.0, 1.0])
 
 
 @given(rows=st.integers(1, 60), step=st.integers(1, 9), n=st.integers(1, 200))
@@ -86,7 +86,7 @@ def test_a_window_holds_the_last_rows_to_within_a_bucket(rows: int, step: int, n
 
 
 def test_a_batch_larger_than_the_window_keeps_only_its_end() -> None:
-    np.testing.assert_array_equal(Window(2).row_weights(np.zeros(4), 0.0), [0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(Window(2).row_weights(np.zeros(4), 0.0, 0), [0.0, 0.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, True])

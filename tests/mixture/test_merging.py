@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_mix.mixture import (
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Memory,
@@ -36,7 +38,10 @@ from stream_mix.mixture.merging import arranged
 from .streams import ALL_FAMILIES, spec
 
 CENTRES = np.array([[0.0, 0.0], [400.0, 0.0], [0.0, 400.0]])
-MEMORIES = [Forever(), HalfLife(300.0), TimeHalfLife(200.0), Window(400)]
+MEMORIES = [
+    Forever(), HalfLife(300.0), TimeHalfLife(200.0), Window(400),
+    Decreasing(0.7, 200.0), Averaged(0.6, 200.0),
+]  # fmt: skip
 
 
 def stream(n: int, seed: int) -> Rows:

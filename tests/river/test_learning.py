@@ -18,7 +18,7 @@ from stream_mix.river import GaussianMixture, GaussianMixtureScorer, KMeans
 
 MEMORIES: list[dict[str, Any]] = [
     {}, {"half_life": 5.0}, {"window": 6}, {"time_half_life": 3.0}, {"half_life": 5.0, "lateness": 10.0},
-    {"half_life": "auto"},
+    {"half_life": "auto"}, {"step_exponent": 0.7}, {"averaged": True},
 ]  # fmt: skip
 
 values = st.one_of(st.none(), st.booleans(), st.integers(-50, 50), st.floats(-1e6, 1e6), st.just(math.nan))
@@ -34,7 +34,7 @@ def estimators(draw: st.DrawFn) -> Any:
     if draw(st.booleans()):
         return KMeans(n_clusters=2, **options)
     kind = draw(st.sampled_from(["full", "tied", "diag", "spherical"]))
-    return GaussianMixture(2, kind, **options)
+    return GaussianMixture(2, kind, degrees_of_freedom=draw(st.sampled_from([None, None, 4.0])), **options)
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -236,6 +236,10 @@ BAD = [
     ({"window": 0}, "window is 0, expected an integer >= 1"),
     ({"window": 10.5}, "window is 10.5, expected an integer >= 1"),
     ({"half_life": 1.0, "window": 5}, "half_life=1.0 and window=5 are two memories, expected one or none"),
+    ({"averaged": True, "window": 5}, "window=5 and averaged=True are two memories, expected one or none"),
+    ({"step_exponent": 0.5}, "step_exponent is 0.5, expected a number > 0.5 and <= 1"),
+    ({"averaged": 1}, "averaged is 1, expected True or False"),
+    ({"degrees_of_freedom": 0}, "degrees_of_freedom is 0, expected a number of degrees > 0"),
     ({"batch_size": 0}, "batch_size is 0, expected an integer >= 1"),
     ({"seed": -1}, "seed is -1, expected an integer >= 0"),
     ({"reg_covar": -1e-6}, "reg_covar is -1e-06, expected a finite number >= 0"),

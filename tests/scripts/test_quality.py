@@ -15,8 +15,8 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 FAMILIES = (
-    "centres", "sorted", "likelihood", "optima", "squared-error", "published", "drift", "anomalies",
-    "unknown-k", "calibration", "missing", "scales", "speed",
+    "centres", "sorted", "likelihood", "optima", "squared-error", "published", "steps", "drift",
+    "anomalies", "unknown-k", "calibration", "missing", "scales", "speed",
 )  # fmt: skip
 
 

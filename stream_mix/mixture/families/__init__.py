@@ -11,8 +11,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 
+from ..kernels.student import Student
 from .family import Family, Parameters, estimate, grounded
 
 
@@ -27,4 +30,11 @@ def _table() -> Mapping[str, Family]:
 
 FAMILIES = _table()
 
-__all__ = ["FAMILIES", "Family", "Parameters", "estimate", "grounded"]
+
+@cache
+def heavy(family: Family, degrees_of_freedom: float) -> Family:
+    """The family with components of Student's t with so many degrees of freedom in place of normal ones."""
+    return replace(family, student=Student(float(degrees_of_freedom)), compiled=False)
+
+
+__all__ = ["FAMILIES", "Family", "Parameters", "estimate", "grounded", "heavy"]

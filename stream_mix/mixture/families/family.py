@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import Array, Bools
 from ..kernels import Natural
+from ..kernels.student import Student
 from ..moments import Moments
 from ..priors import Prior
 
@@ -28,6 +29,8 @@ class Family:
         equal_weights: components are equally likely beforehand, as in k-means.
         assignment: how rows count while learning unless the user says otherwise, `soft` or `hard`.
         compiled: whether the compiled fold has its M-step too; a family does not need it.
+        student: the t distribution that its components have, whose scale matrices the covariances are; None:
+            they are normal.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Family:
     equal_weights: bool = False
     assignment: str = "soft"
     compiled: bool = False
+    student: Student | None = None
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k components over d features, for BIC and AIC."""
@@ -87,7 +91,8 @@ class Parameters:
     def _natural(self, means: Array, dense: Array) -> Natural:
         # Covariances of shape (k,) are variances, the same for all features.
         round = self.covariances.ndim == 1
-        return Natural.of(self.family.scatter, np.log(self.weights), means, dense, round=round)
+        log_weights, student = np.log(self.weights), self.family.student
+        return Natural.of(self.family.scatter, log_weights, means, dense, round=round, student=student)
 
 
 def estimate(family: Family, moments: Moments, prior: Prior) -> Parameters:

@@ -135,6 +135,7 @@ class Folder:
         evidence: list[float],
         drifted: bool,
         same_until: int,
+        weighed: tuple[float, float],
         learned: int,
         generation: int,
         t: float,
@@ -201,13 +202,22 @@ class Live:
         evidence: list[float],
         drifted: bool,
         same_until: int,
+        weighed: tuple[float, float],
         settling: int,
     ) -> None: ...
     # Moments and rows of each, which is in use, what speaks for the others, and the rest of a Choice.
     def choice(
         self,
     ) -> (
-        tuple[list[tuple[tuple[Array, Array, Array, Array], int]], int, tuple[float, ...], bool, int] | None
+        tuple[
+            list[tuple[tuple[Array, Array, Array, Array], int]],
+            int,
+            tuple[float, ...],
+            bool,
+            int,
+            tuple[float, float],
+        ]
+        | None
     ): ...
     def take_reservoir(self) -> Array: ...
     @property

@@ -41,12 +41,12 @@ class Told:
         top = log_density + np.log(np.take_along_axis(p, label[:, None], axis=1)[:, 0])
         return cls(p, label, log_density, np.maximum(2.0 * (peak - top), 0.0))
 
-    def block(self, rows: slice, p: Array, top: Array, log_density: Array, peak: Array) -> None:
+    def block(self, rows: slice, p: Array, top: Array, log_density: Array, natural: Natural) -> None:
         """Fills in a block of rows, from responsibilities (k, b) and each row's largest score (b,)."""
         self.p[rows] = p.T
         label = self.p[rows].argmax(axis=1, out=self.label[rows])
         self.log_density[rows] = log_density
-        np.maximum(2.0 * (peak[label] - top), 0.0, out=self.distance[rows])
+        self.distance[rows] = natural.distance(np.maximum(natural.peak[label] - top, 0.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ class Marginals(Protocol):
         """E-step of the rows."""
 
     def outlier(self, z: Array, log_density: Array) -> Array | None:
-        """As `em.outlier`, (n,)."""
+        """As `outliers.outlier`, (n,)."""
 
     def accumulate(self, z: Array, w: Array | None, known: Array | None, hard: bool) -> Filled | None:
         """As `em.batch_moments`."""

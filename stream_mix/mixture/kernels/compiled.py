@@ -20,6 +20,9 @@ from .reference import Reference
 
 _NONE = np.empty(0)
 
+_REFERENCE = Reference()
+"""Does what is not compiled: heavy tails."""
+
 
 class Compiled:
     """The kernels compiled for one instruction set.
@@ -34,6 +37,8 @@ class Compiled:
 
     def posterior(self, x: Array, natural: Natural, basis: Basis | None = None) -> Told | None:
         """As `reference.posterior`."""
+        if natural.student is not None:
+            return _REFERENCE.posterior(x, natural, basis)
         said = self._packed(natural, basis).posterior(x, threads.count())
         if said is None and natural.kind == "diag":
             said = self._holes(natural, basis).posterior(x, threads.count())
@@ -51,6 +56,8 @@ class Compiled:
         basis: Basis | None = None,
     ) -> Sums | None:
         """As `reference.accumulate`."""
+        if natural.student is not None:
+            return _REFERENCE.accumulate(x, w, natural, hard, tell, basis)
         # What is said of a row must not depend on the rows beside it, as lists do.
         if not tell and (short := self._short(x, w, natural, hard, basis)) is not None:
             return short

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import LOG_2PI, Array
+from .student import Student
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class Natural:
         weights: (k,).
         peak: (k,), log weight + log density at the component's own mean.
         round: whether a component's precision is the same in all directions.
+        student: the t distribution that components have; None: they are normal. What `theta` says of a row
+            is then its peak less half its squared distance (`student.drop` makes a score of that).
     """
 
     kind: str
@@ -38,6 +41,7 @@ class Natural:
     weights: Array
     peak: Array
     round: bool = False
+    student: Student | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # What kernels made of it is made again.
@@ -55,7 +59,14 @@ class Natural:
 
     @classmethod
     def of(
-        cls, kind: str, log_weights: Array, means: Array, covariances: Array, *, round: bool = False
+        cls,
+        kind: str,
+        log_weights: Array,
+        means: Array,
+        covariances: Array,
+        *,
+        round: bool = False,
+        student: Student | None = None,
     ) -> Natural:
         """From log weights (k,), means (k, d) and covariances: diag (k, d), tied (d, d), full (k, d, d).
 
@@ -73,7 +84,13 @@ class Natural:
             log_det = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
             whiten = np.tril(np.linalg.inv(root))
         peak = log_weights - 0.5 * (origin.size * LOG_2PI + log_det)
-        return cls(kind, origin, means - origin, whiten, np.exp(log_weights), peak, round)
+        if student is not None:
+            peak += student.height(origin.size)
+        return cls(kind, origin, means - origin, whiten, np.exp(log_weights), peak, round, student)
+
+    def distance(self, drop: Array) -> Array:
+        """The squared distance from a component's mean at which its log density has fallen by so much."""
+        return 2.0 * drop if self.student is None else self.student.distance(drop, self.d)
 
     @cached_property
     def packed(self) -> dict[str, Any]:

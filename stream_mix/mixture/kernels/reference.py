@@ -85,12 +85,12 @@ class Reference:
         """
         x = x if basis is None else basis.forward(x)
         holes = has_missing(x)
-        if holes and natural.kind != "diag":
+        if holes and (natural.kind != "diag" or natural.student):
             return None
         told = Told.blank(len(x), natural.k)
         for rows, features in _blocks(x, natural, holes):
-            scores, top, log_density = _e_step(features, natural, holes)
-            told.block(rows, scores, top, log_density, natural.peak)
+            scores, top, log_density, _ = _e_step(features, natural, holes)
+            told.block(rows, scores, top, log_density, natural)
         return Told.of_holes(told.p, told.label, told.log_density, x, natural) if holes else told
 
     def accumulate(
@@ -110,23 +110,28 @@ class Reference:
         """
         x = x if basis is None else basis.forward(x)
         holes = has_missing(x)
-        if holes and natural.kind != "diag":
+        if holes and (natural.kind != "diag" or natural.student):
             return None
         told = Told.blank(len(x), natural.k) if tell else None
+        mass = np.zeros(natural.k)
         k, d = natural.k, natural.d
         sums = np.zeros((k, (natural.theta_of_holes if holes else natural.theta).shape[1]))
         pooled = np.zeros((d, d))
         log_densities = np.empty(len(x))
         for rows, features in _blocks(x, natural, holes):
-            r, top, log_density = _e_step(features, natural, holes)
+            r, top, log_density, pull = _e_step(features, natural, holes)
             log_densities[rows] = log_density
             if told is not None:
-                told.block(rows, r, top, log_density, natural.peak)
+                told.block(rows, r, top, log_density, natural)
             if hard:
                 r = _one_hot(r)
             weights = None if w is None else w[rows]
             if weights is not None:
                 r *= weights
+            if pull is not None:
+                mass += r.sum(axis=1)
+                r *= pull
+                weights = r.sum(axis=0)
             sums += r @ features.T
             if natural.kind == "tied":
                 y = features[1:]
@@ -139,22 +144,47 @@ class Reference:
         if holes and told is not None:
             told = Told.of_holes(told.p, told.label, told.log_density, x, natural)
         seen = sums[:, 1 + 2 * d :] if holes else None
-        return Sums(natural.origin, sums[:, 0].copy(), sums[:, 1 : 1 + d], second, log_densities, told, seen)
+        if natural.student is None:
+            mass = sums[:, 0].copy()
+        else:
+            seen = np.repeat(sums[:, :1], d, axis=1)
+        return Sums(natural.origin, mass, sums[:, 1 : 1 + d], second, log_densities, told, seen)
 
 
-def _e_step(features: Array, natural: Natural, holes: bool) -> tuple[Array, Array, Array]:
-    """Responsibilities (k, b), each row's largest score (b,) and log density (b,) of a block of features."""
+def _e_step(features: Array, natural: Natural, holes: bool) -> tuple[Array, Array, Array, Array | None]:
+    """Responsibilities (k, b), each row's largest score (b,) and log density (b,) of a block of features; and
+    by how much each row counts more for mean and scatter than for the weight (k, b), None: by nothing."""
     scores = (natural.theta_of_holes if holes else natural.theta) @ features
+    pull = None
+    if natural.student is not None:
+        scores, pull = _heavy(scores, features, natural)
     top = scores.max(axis=0)
     scores -= top
     np.maximum(scores, _LEAST_SCORE, out=scores)
     np.exp(scores, out=scores)
     total = scores.sum(axis=0)
     scores /= total
+    if natural.kind == "tied" and natural.student is None:
+        top -= _tied_part(features, natural)
+    return scores, top, np.log(total) + top, pull
+
+
+def _heavy(scores: Array, features: Array, natural: Natural) -> tuple[Array, Array]:
+    """Scores (k, b) of heavy tails, and what rows count for means and scatter, from those of normal ones."""
+    student, peak = natural.student, natural.peak[:, None]
+    assert student is not None
     if natural.kind == "tied":
-        y = features[1:]
-        top -= 0.5 * ((natural.precision @ y) * y).sum(axis=0)
-    return scores, top, np.log(total) + top
+        scores -= _tied_part(features, natural)
+    # What theta says is the peak less half the squared distance.
+    distance = np.maximum(2.0 * (peak - scores), 0.0)
+    return peak - student.drop(distance, natural.d), student.pull(distance, natural.d)
+
+
+def _tied_part(features: Array, natural: Natural) -> Array:
+    """The quadratic term (b,) that tied components share."""
+    y = features[1:]
+    shared: Array = 0.5 * ((natural.precision @ y) * y).sum(axis=0)
+    return shared
 
 
 def _blocks(x: Array, natural: Natural, holes: bool) -> Iterator[tuple[slice, Array]]:

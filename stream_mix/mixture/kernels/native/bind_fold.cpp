@@ -1,5 +1,6 @@
 // The fold over batches as Python sees it.
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/unique_ptr.h>
 
 #include <algorithm>
@@ -178,12 +179,12 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
 // each drift take the place of the moments.
 nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& half_lives, const nb::list& of,
                         std::int64_t extra, std::int64_t settling, std::int64_t chosen, const nb::list& evidence,
-                        bool drifted, std::int64_t same_until, std::int64_t learned, std::int64_t generation, double t,
+                        bool drifted, std::int64_t same_until, std::pair<double, double> weighed, std::int64_t learned, std::int64_t generation, double t,
                         double density, double counted, const Matrix& x, const std::optional<Numbers>& w,
                         const std::optional<Numbers>& times, double largest, std::int64_t most, bool rest, bool tell,
                         int threads) {
     const Folder& folder = self.folder;
-    Beside side{{}, {}, {}, {extra, settling, chosen, {}, drifted, same_until}, learned, generation, {}};
+    Beside side{{}, {}, {}, {extra, settling, chosen, {}, drifted, same_until, weighed}, learned, generation, {}};
     for (nb::handle one : records) {
         side.records.push_back(nb::cast<const Folded&>(one));
         expect_kin(folder, side.records.back());
@@ -219,7 +220,8 @@ nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& 
     nb::object told = nb::none();
     if (tell) told = telling.arrays(progress.rows);
     return nb::make_tuple(after, rows_after,
-                          nb::make_tuple(side.now.record, nb::tuple(evidence_after), side.now.drifted, side.now.same_until),
+                          nb::make_tuple(side.now.record, nb::tuple(evidence_after), side.now.drifted, side.now.same_until,
+                                         nb::make_tuple(side.now.weighed.first, side.now.weighed.second)),
                           drifts, progress.batches, progress.rows, progress.t,
                           nb::make_tuple(progress.evidence[0], progress.evidence[1]), progress.gained, told);
 }
@@ -237,7 +239,7 @@ void bind_fold(nb::module_& module) {
         .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),
              "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a)
         .def("learn_beside", &learn_beside, "records"_a, "half_lives"_a, "rows"_a, "extra"_a, "settling"_a, "chosen"_a,
-             "evidence"_a, "drifted"_a, "same_until"_a, "learned"_a, "generation"_a, "t"_a, "density"_a, "counted"_a, "x"_a, "w"_a.none(),
+             "evidence"_a, "drifted"_a, "same_until"_a, "weighed"_a, "learned"_a, "generation"_a, "t"_a, "density"_a, "counted"_a, "x"_a, "w"_a.none(),
              "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a, "threads"_a);
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 
 #include "bind.hpp"
@@ -160,7 +161,8 @@ nb::object choice(const LiveRows& live) {
     for (const auto& record : choice.records()) records.append(nb::make_tuple(moments_of(*record), record->rows));
     const Chosen& now = choice.now();
     for (const double nats : now.evidence) evidence.append(nats);
-    return nb::make_tuple(records, now.record, nb::tuple(evidence), now.drifted, now.same_until);
+    return nb::make_tuple(records, now.record, nb::tuple(evidence), now.drifted, now.same_until,
+                          nb::make_tuple(now.weighed.first, now.weighed.second));
 }
 
 nb::object take_reservoir(LiveRows& live) {
@@ -172,7 +174,7 @@ nb::object take_reservoir(LiveRows& live) {
 
 // Puts several memories side by side under a model: of each its memory, moments and number of rows.
 void put_beside(LiveRows& live, const nb::list& records, std::int64_t extra, std::int64_t chosen, const nb::list& evidence,
-                bool drifted, std::int64_t same_until, std::int64_t settling) {
+                bool drifted, std::int64_t same_until, std::pair<double, double> weighed, std::int64_t settling) {
     std::vector<std::unique_ptr<LiveModel>> models;
     std::vector<double> nats;
     for (nb::handle one : records) {
@@ -188,7 +190,7 @@ void put_beside(LiveRows& live, const nb::list& records, std::int64_t extra, std
     if (nats.size() != models.size() || extra < 0 || extra > 1 || extra > n || chosen < 0 || chosen >= n)
         refuse("live: " + std::to_string(n) + " records, of which number " + std::to_string(chosen) + " is in use");
     live.model.choice = std::make_unique<LiveChoice>(
-        std::move(models), Chosen{extra, settling, chosen, std::move(nats), drifted, same_until});
+        std::move(models), Chosen{extra, settling, chosen, std::move(nats), drifted, same_until, weighed});
 }
 
 LiveRows* make(const std::string& isa_name, const std::string& family, bool hard, const std::string& memory,
@@ -288,7 +290,7 @@ void bind_live(nb::module_& module) {
         .def("__sizeof__", &LiveRows::bytes)
         .def("moments", &moments)
         .def("put_beside", &put_beside, "records"_a, "extra"_a, "chosen"_a, "evidence"_a, "drifted"_a,
-             "same_until"_a, "settling"_a)
+             "same_until"_a, "weighed"_a, "settling"_a)
         .def("choice", &choice)
         .def("take_reservoir", &take_reservoir)
         .def_prop_ro("origin", [](const LiveRows& live) { return copied(live.model.origin, {live.model.origin.size()}); })

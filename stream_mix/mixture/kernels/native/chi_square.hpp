@@ -55,9 +55,26 @@ static inline vec chi_square(vec y, vec decay, const Degrees& degrees) {
     return max(1.0 - scaled_survival(y, degrees) * decay, splat(0.0));
 }
 
-// log P(chi^2 > 2 y), y >= 0; beyond FAR it falls as -y alone.
+// Its logarithm for y > FAR: the greatest power is the first, each other by its ratio to the one before.
+static inline vec log_scaled_survival(vec y, const Degrees& degrees) {
+    const vec root = sqrt(y), rest = log(scaled_erfc(root));
+    if (!degrees.powers) return rest;
+    vec greatest = degrees.n % 2 ? log(root * (2.0 / SQRT_PI)) : splat(0.0), term = splat(1.0), sum = term;
+    for (std::int64_t i = degrees.powers - 1; i > 0; --i) {
+        const vec ratio = y * degrees.inverse[i];
+        greatest += log(ratio);
+        term /= ratio;
+        sum += term;
+    }
+    greatest += log(sum);
+    return degrees.n % 2 ? greatest + log(1.0 + exp(rest - greatest)) : greatest;
+}
+
+// log P(chi^2 > 2 y), y >= 0.
 static inline vec log_survival(vec y, const Degrees& degrees) {
-    return log(scaled_survival(min(y, splat(FAR)), degrees)) - y;
+    const ivec far = y > splat(FAR);
+    const vec near = log(scaled_survival(min(y, splat(FAR)), degrees));
+    return (bits_of(far) ? select(far, log_scaled_survival(max(y, splat(FAR)), degrees), near) : near) - y;
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace stream_mix {
@@ -15,8 +17,16 @@ struct Chosen {
     std::vector<double> evidence;
     bool drifted;
     std::int64_t same_until;
+    std::pair<double, double> weighed;  // discounted sums over the rows of (weight, 1)
 
-    // adaptive.judged_anew, for one record and one row that it would have gained so many nats on.
+    // adaptive.judged_anew, for a batch of n rows that weigh so much together: what a row of weight 1 counts.
+    double weigh(std::int64_t n, double weight) {
+        constexpr double HALF_LIFE = 4096.0;
+        const double fade = std::exp2(-static_cast<double>(n) / HALF_LIFE);
+        weighed = {fade * weighed.first + weight, fade * weighed.second + static_cast<double>(n)};
+        return weighed.first > 0.0 ? weighed.second / weighed.first : 1.0;
+    }
+    // The same, for one record and one row that it would have gained so many nats on.
     static double heard(double gained) {
         constexpr double GAIN = 2.0, LOSS = 8.0;
         return gained == gained ? std::min(std::max(gained, -LOSS), GAIN) : 0.0;

@@ -1,7 +1,7 @@
 // Scores of a tile of rows under all components.
 #pragma once
 
-#include "whitened.hpp"
+#include "reach.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
 
@@ -18,20 +18,6 @@ inline void pack_scores(const Mixture& m, const Layout& size, double* out) {
     if (m.scores == Scores::full) return pack_full(m, out);
     if (m.scores == Scores::diag && !m.holes) return pack_diag(m, size, out);
     pack_linear(m, size.features, out);
-}
-
-// Scores of four components, linear in the features, for WIDTH rows; the next block of the packed mixture.
-inline const double* linear_block(std::int64_t features, const double* theta, const double* column,
-                                  vec (&s)[BLOCK][VECTORS]) {
-    for (int r = 0; r < BLOCK; ++r)
-        for (int v = 0; v < VECTORS; ++v) s[r][v] = splat(theta[r]);
-    theta += BLOCK;
-    for (std::int64_t f = 0; f < features; ++f, theta += BLOCK, column += TILE)
-        for (int v = 0; v < VECTORS; ++v) {
-            const vec y = load(column + v * W);
-            for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r]) * y;
-        }
-    return theta;
 }
 
 inline void score_linear(const Mixture& m, std::int64_t features, const double* packed, const Tile& tile,
@@ -110,21 +96,43 @@ inline void shared_part(const Mixture& m, const Layout& size, const double* pack
     }
     const double* triangle = packed + (m.k + BLOCK - 1) / BLOCK * BLOCK * (size.features + 1);
     for (int first = 0; first < TILE; first += WIDTH) {
-        vec length[VECTORS] = {};
-        add_whitened<VECTORS>(triangle, nullptr, m.d, tile.columns + first, 0, m.d, length);
+        vec length[VECTORS];
+        whitened_lengths<VECTORS>(triangle, nullptr, m.d, tile.columns + first, length);
         for (int v = 0; v < VECTORS; ++v) store(quadratic + first + v * W, -0.5 * length[v]);
     }
 }
 
-// Scores (k, TILE) without the part that all components share.
-inline void score_tile(const Mixture& m, const Layout& size, const double* packed, const Tile& tile, double* scores) {
-    if (m.scores == Scores::full) {
-        const Triangles of(m, size, packed);
-        if (m.d >= LEAST_FEATURES && m.k >= LEAST_COMPONENTS) return score_near(m, of, tile, scores);
-        return score_all(m, of, tile, scores);
+// Scores by bounds where they are there, unless the tile before said that it does not pay: that is asked again after a
+// while.
+struct Sparing {
+    static constexpr int PAUSE = 15;
+    int pause = 0;
+
+    template <class Components>
+    void score(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count, double* scores,
+               rows_of_tile* room) {
+        if (pause > 0) {
+            --pause;
+            return score_all(m, of, tile, scores);
+        }
+        if (!score_near(m, of, reach, tile, count, scores, room)) pause = PAUSE;
     }
-    if (m.scores == Scores::diag && !m.holes) return score_all(m, Diagonals(m, size, packed), tile, scores);
-    score_linear(m, size.features, packed, tile, scores);
+};
+
+// Scores (k, TILE) without the part that all components share, of `count` rows; those that are negligible may be larger.
+inline void score_tile(const Mixture& m, const Layout& size, const double* packed, const Tile& tile, int count,
+                       Sparing& sparing, double* scores, rows_of_tile* room) {
+    const bool full = m.scores == Scores::full;
+    if (!full && (m.scores != Scores::diag || m.holes)) return score_linear(m, size.features, packed, tile, scores);
+    if (size.bounded) {
+        const Reach reach(m, size, packed);
+        if (reach.there()) {
+            if (full) return sparing.score(m, Triangles(m, size, packed), reach, tile, count, scores, room);
+            return sparing.score(m, Diagonals(m, size, packed), reach, tile, count, scores, room);
+        }
+    }
+    if (full) return score_all(m, Triangles(m, size, packed), tile, scores);
+    score_all(m, Diagonals(m, size, packed), tile, scores);
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

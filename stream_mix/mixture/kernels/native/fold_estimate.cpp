@@ -1,5 +1,6 @@
 // The M-step: parameters from moments. families/*.py has the formulas and their sources.
 #include "fold_parts.hpp"
+#include "triangle.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
 namespace {
@@ -208,33 +209,15 @@ bool whiten(double* matrix, std::int64_t d, double* inverse, double* triangle, d
     const std::int64_t row = padded(d);
     *log_det = 0.0;
     double product = 1.0;
-    for (std::int64_t p = 0; p < d; ++p) {  // upper triangle U of U'U, in place, row by row
-        double* pivot = matrix + p * row;
-        if (!(pivot[p] > 1e-290 && pivot[p] < 1e290)) return false;
-        const double root = __builtin_sqrt(pivot[p]), over = 1.0 / root;
+    const auto take = [&](double root) {
         product *= root;
         if (product > 1e100 || product < 1e-100) *log_det += 2.0 * logarithm(product), product = 1.0;
-        for (std::int64_t j = p; j < d; ++j) pivot[j] *= over;
-        for (std::int64_t i = p + 1; i < d; ++i) {
-            double* line = matrix + i * row;
-            const double factor = pivot[i];
-            for (std::int64_t j = i / W * W; j < row; j += W)
-                store(line + j, load(line + j) - factor * load(pivot + j));
-        }
-    }
+    };
+    if (!factor(matrix, d, take)) return false;
     *log_det += 2.0 * logarithm(product);
-    for (std::int64_t i = 0; i < d; ++i) {  // rows of W, one after the other: W_i = (e_i - sum_p L_ip W_p) / L_ii
-        double* line = inverse + i * row;
-        for (std::int64_t j = 0; j < row; ++j) line[j] = 0.0;
-        line[i] = 1.0;
-        for (std::int64_t p = 0; p < i; ++p) {
-            const double factor = matrix[p * row + i];
-            for (std::int64_t j = 0; j <= p; j += W)
-                store(line + j, load(line + j) - factor * load(inverse + p * row + j));
-        }
-        const double over = 1.0 / matrix[i * row + i];
-        for (std::int64_t j = 0; j <= i; ++j) *triangle++ = line[j] *= over;
-    }
+    invert(d, [&](std::int64_t i, std::int64_t j) { return matrix[j * row + i]; }, inverse);
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j <= i; ++j) *triangle++ = inverse[i * row + j];
     return true;
 }
 

@@ -18,6 +18,9 @@ Mixture shape(Family family, std::int64_t k, std::int64_t d) {
     return m;
 }
 
+// Rows of a batch, for each feature, from which on bounds of scores are worth what they cost.
+constexpr std::int64_t BOUNDED_ROWS = 16;
+
 // Sums in lanes: the next addition does not wait for the one before it.
 constexpr std::int64_t LANES = 8;
 
@@ -107,6 +110,10 @@ bool Folder::estimate(const Folded& folded) {
     if (!isa_.fold->estimate(choices_.family, choices_.prior, folded.record(), estimate_, &mixture_.precision))
         return false;
     isa_.pack(mixture_, packed_.get());
+    if (choices_.batch_size >= BOUNDED_ROWS * mixture_.d) {
+        if (!room_.get()) room_ = Buffer(reach_room(mixture_));
+        isa_.bound(mixture_, packed_.get(), room_.get());
+    }
     version_ = folded.version();
     return true;
 }

@@ -86,7 +86,7 @@ class Folder {
     std::vector<double> before_;  // means before the last batch, where labels are followed
     double log_scale_ = 0.0;     // sum of the logarithms of the scales
     std::uint64_t version_ = 0;  // of the moments whose parameters these are; 0: none
-    Buffer numbers_, packed_, sums_, inverse_scale_;
+    Buffer numbers_, packed_, sums_, inverse_scale_, room_;
 };
 
 }  // namespace stream_mix

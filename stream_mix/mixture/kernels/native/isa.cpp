@@ -5,7 +5,7 @@
 namespace stream_mix {
 namespace {
 
-#define STREAM_MIX_ISA_TABLE(isa) const Isa isa##_table{#isa, isa::pack, isa::pass, isa::nearest_two, isa::magnitude, &isa::live_kernels, &isa::fold_kernels, &isa::holes_kernels, &isa::list_kernels};
+#define STREAM_MIX_ISA_TABLE(isa) const Isa isa##_table{#isa, isa::pack, isa::bound, isa::pass, isa::nearest_two, isa::magnitude, &isa::live_kernels, &isa::fold_kernels, &isa::holes_kernels, &isa::list_kernels};
 STREAM_MIX_ISA_TABLE(baseline)
 #ifdef STREAM_MIX_HAS_avx2
 STREAM_MIX_ISA_TABLE(avx2)

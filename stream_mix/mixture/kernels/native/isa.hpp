@@ -13,6 +13,7 @@ namespace stream_mix {
 struct Isa {
     const char* name;
     Pack* pack;
+    Bound* bound;
     Pass* pass;
     NearestTwo* nearest_two;
     Magnitude* magnitude;

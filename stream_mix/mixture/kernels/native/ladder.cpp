@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace stream_mix {
 namespace {
@@ -112,10 +113,12 @@ bool Ladder::foretell(const Beside& side, const Folded& shown, const Rows& rows,
 
 void Ladder::choose(Beside& side, const Rows& rows) {
     const std::vector<double>& chosen = told_[side.now.record];
+    const double weight = rows.w ? std::accumulate(rows.w, rows.w + rows.n, 0.0) : static_cast<double>(rows.n);
+    const double share = side.now.weigh(rows.n, weight);
     for (std::size_t i = 0; i < side.records.size(); ++i) {
         double nats = 0.0;
         for (std::size_t row = 0; row < told_[i].size(); ++row)
-            nats += Chosen::heard((told_[i][row] - chosen[row]) * (rows.w ? rows.w[row] : 1.0));
+            nats += Chosen::heard((told_[i][row] - chosen[row]) * ((rows.w ? rows.w[row] : 1.0) * share));
         side.now.hear(i, nats);
     }
     bool drift;

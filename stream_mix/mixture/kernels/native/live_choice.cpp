@@ -93,9 +93,10 @@ bool LiveChoice::foretell(const LiveModel& shown, const double* x) {
 }
 
 void LiveChoice::learn(const LiveModel& shown, double w, bool judge) {
+    const double share = judge ? now_.weigh(1, w) : 0.0;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(records_.size()); ++i) {
         LiveModel& record = *records_[i];
-        const double gained = (record.s_.log_density - shown.s_.log_density) * w;
+        const double gained = (record.s_.log_density - shown.s_.log_density) * (w * share);
         if (judge) now_.hear(i, Chosen::heard(gained));
         if (i >= now_.extra) copy_score(shown.s_, record.s_);
         record.kernels_.fold(record.s_, w, record.fade_);

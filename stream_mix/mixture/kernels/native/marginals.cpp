@@ -1,5 +1,6 @@
 #include "marginals.hpp"
 
+#include <atomic>
 #include <cmath>
 
 #include "marginal_room.hpp"

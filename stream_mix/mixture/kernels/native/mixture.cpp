@@ -1,6 +1,7 @@
 #include "mixture.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "threads.hpp"
 
@@ -93,6 +94,7 @@ std::int64_t first_beyond(const Isa& isa, const Rows& rows, std::int64_t d, doub
 PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
     : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {
     isa_.pack(mixture_, packed_.get());
+    isa_.bound(mixture_, packed_.get(), Buffer::room(reach_room(mixture_)).get());
 }
 
 }  // namespace stream_mix

@@ -16,9 +16,11 @@ struct Room {
     double* scores;  // (k, TILE), in place of which responsibilities are written
     double *quadratic, *weight, *top, *second, *label, *log_total;  // (TILE,)
     double* scaled;  // (d, TILE)
+    double* wide;    // (k, Layout::wide) sums of wide rows
     double* mass;    // (k, W)
-    std::int64_t* active;  // (k,) components that some rows of a vector have to do with
+    std::int64_t* active;  // (k, TILE / W) where scores of vectors of rows lie in which a component has a share
     rows_of_tile* rows;    // (k,) the rows that have to do with each component
+    Sparing sparing;
 
     Room(const Mixture& m, const Layout& size, double* workspace) : tile(size, workspace) {
         scores = tile.end;
@@ -29,10 +31,11 @@ struct Room {
         label = second + TILE;
         log_total = label + TILE;
         scaled = log_total + TILE;
-        mass = scaled + size.row * TILE;
+        wide = scaled + size.row * TILE;
+        mass = wide + m.k * size.wide;
         active = reinterpret_cast<std::int64_t*>(mass + m.k * W);
-        rows = reinterpret_cast<rows_of_tile*>(active + m.k);
-        __builtin_memset(mass, 0, sizeof(double) * m.k * W);
+        rows = reinterpret_cast<rows_of_tile*>(active + m.k * (TILE / W) + 1);
+        __builtin_memset(wide, 0, sizeof(double) * m.k * (size.wide + W));
     }
 };
 
@@ -54,29 +57,47 @@ struct Piece {
     rows_of_tile filled() const { return count == TILE ? ~rows_of_tile{0} : (rows_of_tile{1} << count) - 1; }
 };
 
-// One vector of rows from `v` on: responsibilities in place of the scores of those components that have any.
-inline void exponentials(const Mixture& m, Room& room, int v, const Wanted& wanted) {
-    double* scores = room.scores + v;
-    const vec top = load(room.top + v);
-    vec total{};
-    std::int64_t count = 0;
-    for (std::int64_t k = 0; k < m.k; ++k) {
-        const vec below = load(scores + k * TILE) - top;
-        const Mask share = above(below, splat(NEGLIGIBLE));
-        if (!bits_of(share)) continue;
-        const vec e = select(share, exp_within(max(below, splat(NEGLIGIBLE))), vec{});
-        total += e;
-        store(scores + k * TILE, e);
-        room.active[count++] = k;
+// Exponentials in place of the scores of those vectors of rows that any component has a share in: `active` lists them,
+// component by component. Their sums in `total` (TILE,).
+inline std::int64_t exponentials(const Mixture& m, Room& room, int count, double* total) {
+    std::int64_t found = 0;
+    for (std::int64_t k = 0; k < m.k; ++k)
+        for (int v = 0; v < count; v += W) {
+            room.active[found] = k * TILE + v;
+            found += bits_of(above(load(room.scores + k * TILE + v) - load(room.top + v), splat(NEGLIGIBLE))) != 0;
+        }
+    for (std::int64_t a = 0; a < found; a += TOGETHER) {
+        vec e[TOGETHER];
+        Mask share[TOGETHER];
+        for (int i = 0; i < TOGETHER; ++i) {
+            const std::int64_t at = room.active[a + i < found ? a + i : a];
+            const vec below = load(room.scores + at) - load(room.top + at % TILE);
+            share[i] = above(below, splat(NEGLIGIBLE));
+            e[i] = max(below, splat(NEGLIGIBLE));
+        }
+        exp_within(e);
+        for (int i = 0; i < TOGETHER && a + i < found; ++i) {
+            const std::int64_t at = room.active[a + i];
+            e[i] = select(share[i], e[i], vec{});
+            store(room.scores + at, e[i]);
+            store(total + at % TILE, load(total + at % TILE) + e[i]);
+        }
     }
-    store(room.log_total + v, log(total));
+    return found;
+}
+
+// Responsibilities in place of the scores of those components that have any.
+inline void share_out(const Mixture& m, Room& room, int count, const Wanted& wanted) {
+    double total[TILE] = {};
+    const std::int64_t found = exponentials(m, room, count, total);
+    for (int v = 0; v < count; v += W) store(room.log_total + v, log(load(total + v)));
     if (!wanted.responsibilities()) return;
-    const vec share = 1.0 / total;
-    for (std::int64_t a = 0; a < count; ++a) {
-        const std::int64_t k = room.active[a];
-        const vec r = load(scores + k * TILE) * share;
+    for (int v = 0; v < count; v += W) store(total + v, 1.0 / load(total + v));
+    for (std::int64_t a = 0; a < found; ++a) {
+        const std::int64_t at = room.active[a], k = at / TILE, v = at % TILE;
+        const vec r = load(room.scores + at) * load(total + v);
         const Mask some = above(r, splat(NO_SHARE));
-        store(scores + k * TILE, select(some, r, vec{}));
+        store(room.scores + at, select(some, r, vec{}));
         room.rows[k] |= static_cast<rows_of_tile>(bits_of(some)) << v;
     }
 }
@@ -142,7 +163,9 @@ inline void learn_hard(const Layout& size, Room& room, const Sums& sums, int cou
 
 inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& sums, rows_of_tile filled,
                   bool weighted) {
-    TileSums to(m, size, room.tile, room.scaled, sums.sums);
+    const Place place = size.wide ? Place{room.wide, size.wide, size.wide, false}
+                                  : Place{sums.sums, size.sums, size.second, m.second == Second::full};
+    TileSums to(m, size, room.tile, room.scaled, place);
     for (std::int64_t k = 0; k < m.k; ++k) {
         double* r = room.scores + k * TILE;
         const rows_of_tile rows = room.rows[k] & filled;
@@ -157,6 +180,18 @@ inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& 
         to.add(k, r, rows);
     }
     to.finish();
+}
+
+// Sums of wide rows, where they belong.
+inline void spread(const Mixture& m, const Layout& size, const Room& room, double* sums) {
+    if (!size.wide) return;
+    for (std::int64_t k = 0; k < m.k; ++k) {
+        const double* from = room.wide + k * size.wide;
+        double* own = sums + k * size.sums;
+        for (std::int64_t j = 0; j < m.d; ++j) own[j] += *from++;
+        for (std::int64_t i = 0; i < m.d; ++i)
+            for (std::int64_t j = i; j < m.d; ++j) own[size.second + i * size.row + j] += *from++;
+    }
 }
 
 // Each row's likeliest component in place of responsibilities.
@@ -177,7 +212,7 @@ inline void judge(const Mixture& m, const Layout& size, const double* packed, Ro
     } else if (m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities()) {
         largest_linear<false>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
-        score_tile(m, size, packed, room.tile, room.scores);
+        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
         if (wanted.labels())
             largest<true>(m, room.scores, room.top, room.label);
         else
@@ -186,7 +221,7 @@ inline void judge(const Mixture& m, const Layout& size, const double* packed, Ro
     shared_part(m, size, packed, room.tile, room.quadratic);
     if (!wanted.densities() && !wanted.responsibilities()) return;
     __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
-    for (int v = 0; v < count; v += W) exponentials(m, room, v, wanted);
+    share_out(m, room, count, wanted);
 }
 
 }  // namespace
@@ -199,6 +234,7 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     for (std::int64_t start = begin; start < end; start += TILE) {
         const Piece piece{start, static_cast<int>(end - start < TILE ? end - start : TILE)};
         if (!room.tile.fill(m, rows, start, piece.count)) return false;
+        if (end - start > TILE) Tile::expect(m, rows, start + TILE);
         judge(m, size, packed, room, wanted, piece.count);
         tell(m, room, piece, out);
         if (!sums) continue;
@@ -211,8 +247,9 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
             learn(m, size, room, *sums, piece.filled(), weighted);
         if (m.second == Second::tied) room.tile.add_pooled(m, size, room.weight, piece.count, sums->pooled);
     }
-    if (sums)
-        for (std::int64_t k = 0; k < m.k; ++k) sums->mass[k] += sum(load(room.mass + k * W));
+    if (!sums) return true;
+    for (std::int64_t k = 0; k < m.k; ++k) sums->mass[k] += sum(load(room.mass + k * W));
+    spread(m, size, room, sums->sums);
     return true;
 }
 
@@ -223,7 +260,7 @@ void nearest_two(const Mixture& m, const double* packed, const Rows& rows, std::
     for (std::int64_t start = begin; start < end; start += TILE) {
         const int count = static_cast<int>(end - start < TILE ? end - start : TILE);
         room.tile.fill(m, rows, start, count);
-        score_tile(m, size, packed, room.tile, room.scores);
+        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
         largest<true>(m, room.scores, room.top, room.label);
         shared_part(m, size, packed, room.tile, room.quadratic);
         for (int v = 0; v < count; v += W) {
@@ -260,6 +297,10 @@ double magnitude(const double* numbers, std::int64_t n) {
     return top;
 }
 
-void pack(const Mixture& m, double* packed) { pack_scores(m, Layout(m), packed); }
+void pack(const Mixture& m, double* packed) {
+    const Layout size(m);
+    pack_scores(m, size, packed);
+    if (size.bounded) Reach(m, size, packed).head[0] = 0.0;
+}
 
 }  // namespace stream_mix::STREAM_MIX_ISA

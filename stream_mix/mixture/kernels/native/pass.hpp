@@ -12,6 +12,10 @@ using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_
 // The mixture in the order in which the loops read it: Layout::packed doubles.
 using Pack = void(const Mixture&, double* packed);
 
+// Bounds of scores beside it, which save work where there are many rows. `room` is reach_room doubles.
+using Bound = void(const Mixture&, double* packed, double* room);
+STREAM_MIX_INLINE constexpr std::int64_t reach_room(const Mixture& m) { return 5 * m.d * padded(m.d) + 16; }
+
 // Of a mixture of equal round components with variance 1: the nearest mean to each of the rows, its squared distance,
 // and that of the second nearest (where there is one mean, of it). No value may be missing.
 using NearestTwo = void(const Mixture&, const double* packed, const Rows&, std::int64_t begin, std::int64_t end,
@@ -23,6 +27,7 @@ using Magnitude = double(const double* numbers, std::int64_t n);
     namespace isa {             \
     Pass pass;                  \
     Pack pack;                  \
+    Bound bound;                \
     NearestTwo nearest_two;     \
     Magnitude magnitude;        \
     }

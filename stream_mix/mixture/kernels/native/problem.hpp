@@ -105,29 +105,48 @@ constexpr double NO_SHARE = 0x1p-60, NEGLIGIBLE = -41.58883083359672;
 
 STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7) / 8 * 8; }
 
+// Features up to which y y' is summed as part of a row.
+constexpr std::int64_t WIDE_FEATURES = 8;
+
+// Features and components from which on bounds of scores (reach.hpp) are worth while.
+constexpr std::int64_t BOUNDED_FEATURES = 12, BOUNDED_COMPONENTS = 8;
+
 // Sizes, in doubles, of everything that depends on k and d.
 struct Layout {
     std::int64_t row;        // one row's y, padded
     std::int64_t second;     // one row's y, y^2 (diag) and which are observed (holes); padded
     std::int64_t sums;       // one component's sums
+    std::int64_t wide;       // full with few features: one row's y and, behind it, the upper triangle of y y'; else 0
+    std::int64_t stride;     // one row as it is summed
     std::int64_t features;   // features of the scores beside the constant
+    bool bounded;            // whether scores may be bounded
     std::int64_t columns;    // a tile's columns
-    std::int64_t packed;     // the packed mixture
+    std::int64_t scores;     // what scores are worked out from, padded
+    std::int64_t packed;     // the packed mixture: that and bounds of it
     std::int64_t workspace;  // what one thread needs
 
     STREAM_MIX_INLINE explicit constexpr Layout(const Mixture& m)
         : row(padded(m.d)),
           second(m.second == Second::diag ? padded((m.holes ? 3 : 2) * m.d) : row),
           sums(second + (m.second == Second::full ? m.d * row : 0)),
+          wide(m.second == Second::full && m.d <= WIDE_FEATURES ? padded(m.d * (m.d + 3) / 2) : 0),
+          stride(wide ? wide : second),
           features(m.scores == Scores::diag    ? (m.holes ? 3 : 2) * m.d
                    : m.scores == Scores::round ? m.d + 1
                                                : m.d),
-          columns(m.scores == Scores::diag && !m.holes ? m.d : features),
-          packed(m.scores == Scores::full                ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
-                 : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 1)
-                                                         : (m.k + 3) / 4 * 4 * (features + 1) +
-                                                               (m.second == Second::tied ? triangle(m.d) : 0)),
-          workspace(TILE * (padded(columns) + second + (m.k + 3) / 4 * 4 + row + 8) + 10 * m.k + 64) {}
+          bounded((m.scores == Scores::full || (m.scores == Scores::diag && !m.holes)) && m.d >= BOUNDED_FEATURES &&
+                  m.k >= BOUNDED_COMPONENTS),
+          columns(wide                                     ? wide
+                  : m.scores == Scores::diag && !m.holes ? m.d + (bounded ? 1 : 0)
+                                                          : features + (bounded ? 1 : 0)),
+          scores(padded(m.scores == Scores::full                ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
+                        : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 1)
+                                                                : (m.k + 3) / 4 * 4 * (features + 1) +
+                                                                      (m.second == Second::tied ? triangle(m.d) : 0))),
+          packed(scores + (bounded ? 8 + row + padded(m.scores == Scores::full ? triangle(m.d) : 0) +
+                                         (m.k + 3) / 4 * 4 * (m.d + 4)
+                                   : 0)),
+          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8) + m.k * (26 + wide) + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

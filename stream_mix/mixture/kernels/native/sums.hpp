@@ -7,10 +7,6 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
-// Rows of a tile, one bit each.
-using rows_of_tile = std::uint32_t;
-static_assert(TILE == 32);
-
 // Registers of numbers that are summed together.
 constexpr int TOGETHER = W == 8 ? 4 : 2;
 
@@ -91,6 +87,13 @@ inline void add_products(const Tile& tile, int count, double* const (&sums)[BLOC
     add_products<4>(tile, sums, factor, first, width);
 }
 
+// Where the sums of each component lie, `each` apart: `width` numbers of a row, and then, with `outer`, y y'.
+struct Place {
+    double* sums;
+    std::int64_t each, width;
+    bool outer;
+};
+
 // Adds a tile to the sums, component after component.
 struct TileSums {
     const Mixture& m;
@@ -99,28 +102,28 @@ struct TileSums {
     double* scaled;  // (d, TILE), room for r y of one component
     double* own[BLOCK];
     const double* factor[BLOCK];
-    double* const base;
+    const Place to;
     int waiting = 0;
 
-    TileSums(const Mixture& mixture, const Layout& layout, const Tile& rows, double* room, double* sums)
-        : m(mixture), size(layout), tile(rows), scaled(room), base(sums) {}
+    TileSums(const Mixture& mixture, const Layout& layout, const Tile& rows, double* room, const Place& place)
+        : m(mixture), size(layout), tile(rows), scaled(room), to(place) {}
 
     // Rows, among all of a tile, from which on all are summed, those that count 0 too.
-    int many() const { return m.second == Second::full || size.second > W ? 20 : 10; }
+    int many() const { return to.outer || to.width > W ? 20 : 10; }
 
     // r (TILE,) is what each row counts for component k, 0 for rows that are not in `rows`.
     void add(std::int64_t k, const double* r, rows_of_tile rows) {
-        double* sums = base + k * size.sums;
+        double* sums = to.sums + k * to.each;
         if (__builtin_popcount(rows) < many()) return add_few(sums, r, rows);
         own[waiting] = sums;
         factor[waiting] = r;
         if (++waiting == BLOCK) finish();
-        if (m.second == Second::full) add_outer(sums + size.second, r);
+        if (to.outer) add_outer(sums + to.width, r);
     }
 
     // What waits for company.
     void finish() {
-        if (waiting) add_products(tile, waiting, own, factor, 0, size.second);
+        if (waiting) add_products(tile, waiting, own, factor, 0, to.width);
         waiting = 0;
     }
 
@@ -140,8 +143,8 @@ struct TileSums {
     template <int N>
     void add_some(double* sums, const double* r, rows_of_tile& rows) const {
         const Few<N> few(tile, r, rows);
-        few.add(sums, size.second);
-        if (m.second == Second::full) few.add_outer(sums + size.second, m.d, size.row);
+        few.add(sums, to.width);
+        if (to.outer) few.add_outer(sums + to.width, m.d, size.row);
     }
 
     // The upper triangle of matrix += sum r y y', four rows of it at a time.

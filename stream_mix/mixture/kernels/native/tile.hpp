@@ -6,18 +6,22 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
+// Rows of a tile, one bit each.
+using rows_of_tile = std::uint32_t;
+static_assert(TILE == 32);
+
 struct Tile {
     double* columns;  // (Layout::columns, TILE), and room for a whole register of them
-    double* rows;     // (TILE, Layout::second)
+    double* rows;     // (TILE, Layout::stride)
     double* end;      // the workspace behind
     std::int64_t stride;
 
     Tile(const Layout& size, double* workspace)
         : columns(workspace),
           rows(workspace + padded(size.columns) * TILE),
-          end(rows + size.second * TILE),
-          stride(size.second) {
-        __builtin_memset(rows, 0, sizeof(double) * size.second * TILE);
+          end(rows + size.stride * TILE),
+          stride(size.stride) {
+        __builtin_memset(rows, 0, sizeof(double) * size.stride * TILE);
     }
 
     // Rows start to start + count; the rest of the tile is 0. False where a value is missing and must not be.
@@ -30,8 +34,19 @@ struct Tile {
         if (m.second == Second::diag) square_rows(m, count);
         turn(m.holes ? Layout(m).columns : m.d);
         if (!m.holes && missing(m)) return false;
+        if (m.second == Second::full && m.d <= WIDE_FEATURES) widen(m);
         if (m.scores == Scores::round) lengths(m, columns + m.d * TILE);
         return true;
+    }
+
+    // Tells the processor which rows are next, where they are lines of numbers: it looks ahead no further than a page.
+    static void expect(const Mixture& m, const Rows& from, std::int64_t start) {
+        if (from.column_stride != 1) return;
+        const std::int64_t size = from.single ? 4 : 8, count = from.n - start < TILE ? from.n - start : TILE;
+        for (std::int64_t b = 0; b < count; ++b) {
+            const char* row = static_cast<const char*>(from.x) + (start + b) * from.row_stride * size;
+            for (std::int64_t at = 0; at < m.d * size; at += 64) __builtin_prefetch(row + at, 0, 2);
+        }
     }
 
     // 1 for what a row has and 0 for what it lacks, behind y and y^2; and 0 for y where it lacks it.
@@ -101,6 +116,17 @@ struct Tile {
                 const double y = rows[b * stride + j];
                 rows[b * stride + m.d + j] = y * y;
             }
+    }
+
+    // Wide rows: y, and behind it y_i y_j for i <= j, from the columns.
+    void widen(const Mixture& m) {
+        double* product = columns + m.d * TILE;
+        for (std::int64_t i = 0; i < m.d; ++i)
+            for (std::int64_t j = i; j < m.d; ++j, product += TILE)
+                for (int v = 0; v < TILE; v += W)
+                    store(product + v, load(columns + i * TILE + v) * load(columns + j * TILE + v));
+        for (std::int64_t c = m.d / W * W; c < stride; c += W)
+            for (int b = 0; b < TILE; b += W) transpose(columns + c * TILE + b, TILE, rows + b * stride + c, stride);
     }
 
     // |y|^2 of each row.

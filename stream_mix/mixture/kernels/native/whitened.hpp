@@ -7,6 +7,7 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
+constexpr int AT_ONCE = 4;               // pairs of component and row that are worked on together
 constexpr int BLOCK = 4;                 // components, or rows of a triangle, that are worked on together
 constexpr int VECTORS = W == 8 ? 4 : 2;  // vectors of rows that are worked on together
 constexpr int WIDTH = VECTORS * W;
@@ -47,13 +48,12 @@ inline void pack_diag(const Mixture& m, const Layout& size, double* out) {
     }
 }
 
-// length += |z|^2 over rows `from` to `to` of z = triangle y - mean, for N vectors of rows; mean is 0 where there is
-// none. `from` is a multiple of four.
+// length = |z|^2 of z = triangle y - mean, for N vectors of rows; mean is 0 where there is none.
 template <int N>
-inline void add_whitened(const double* triangle, const double* mean, std::int64_t d, const double* columns,
-                         std::int64_t from, std::int64_t to, vec* length) {
-    triangle += Layout::triangle(from);
-    for (std::int64_t i = from; i < to; i += BLOCK) {
+inline void whitened_lengths(const double* triangle, const double* mean, std::int64_t d, const double* columns,
+                             vec* length) {
+    for (int v = 0; v < N; ++v) length[v] = vec{};
+    for (std::int64_t i = 0; i < d; i += BLOCK) {
         vec z[BLOCK][N];
         for (int r = 0; r < BLOCK; ++r)
             for (int v = 0; v < N; ++v) z[r][v] = splat(mean ? -mean[i + r] : 0.0);
@@ -69,8 +69,21 @@ inline void add_whitened(const double* triangle, const double* mean, std::int64_
     }
 }
 
-// Components with a triangle of their own, as pack_full left them.
+using four = double __attribute__((vector_size(8 * BLOCK)));
+inline four load_four(const double* at) {
+    four v;
+    __builtin_memcpy(&v, at, sizeof v);
+    return v;
+}
+inline double fold_four(four v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+
+// Components with a triangle of their own, as pack_full left them. Both ways to a length come to the same bits: what is
+// said of a row does not depend on the rows beside it.
 struct Triangles {
+    // Rows of a tile from which on both ways cost the same, and one in how many of all pairs of row and component may be
+    // worked out row by row before all together cost less.
+    static constexpr int MANY = 16, CROWD = 2;
+
     const double* packed;
     std::int64_t d, triangle, each;
 
@@ -78,43 +91,41 @@ struct Triangles {
         : packed(at), d(m.d), triangle(Layout::triangle(d)), each(triangle + (d + BLOCK - 1) / BLOCK * BLOCK + 1) {}
     double peak(std::int64_t k) const { return packed[k * each + each - 1]; }
 
+    // |z|^2 of N vectors of rows.
     template <int N>
-    void add(std::int64_t k, const double* columns, std::int64_t from, std::int64_t to, vec* length) const {
+    void lengths(std::int64_t k, const double* columns, vec* length) const {
         const double* own = packed + k * each;
-        add_whitened<N>(own, own + triangle, d, columns, from, to, length);
+        whitened_lengths<N>(own, own + triangle, d, columns, length);
     }
-    // |z|^2 of one row.
-    double length(std::int64_t k, const double* row) const {
-        using four = double __attribute__((vector_size(8 * BLOCK)));
-        const double *own = packed + k * each, *mean = own + triangle;
-        four total{};
-        for (std::int64_t i = 0; i < d; i += BLOCK) {
-            four even{}, odd{}, at;
-            __builtin_memcpy(&at, mean + i, sizeof at);
-            const std::int64_t last = i + BLOCK < d ? i + BLOCK : d;
-            std::int64_t j = 0;
-            for (; j + 1 < last; j += 2) {
-                four a, b;
-                __builtin_memcpy(&a, own + j * BLOCK, sizeof a);
-                __builtin_memcpy(&b, own + (j + 1) * BLOCK, sizeof b);
-                even += a * row[j];
-                odd += b * row[j + 1];
-            }
-            if (j < last) {
-                four a;
-                __builtin_memcpy(&a, own + j * BLOCK, sizeof a);
-                even += a * row[j];
-            }
-            own += (i + BLOCK) * BLOCK;
-            const four z = even + odd - at;
-            total += z * z;
+    // |z|^2 of AT_ONCE pairs of component and row, or less but above `enough`.
+    void pairs(const std::int64_t* ks, const double* const* rows, const double* enough, double* lengths) const {
+        const double *own[AT_ONCE], *mean[AT_ONCE];
+        for (int p = 0; p < AT_ONCE; ++p) {
+            own[p] = packed + ks[p] * each;
+            mean[p] = own[p] + triangle;
+            lengths[p] = 0.0;
         }
-        return (total[0] + total[1]) + (total[2] + total[3]);
+        for (std::int64_t i = 0; i < d; i += BLOCK) {
+            four z[AT_ONCE];
+            for (int p = 0; p < AT_ONCE; ++p) z[p] = -load_four(mean[p] + i);
+            const std::int64_t last = i + BLOCK < d ? i + BLOCK : d;
+            for (std::int64_t j = 0; j < last; ++j)
+                for (int p = 0; p < AT_ONCE; ++p) z[p] += load_four(own[p] + j * BLOCK) * rows[p][j];
+            bool near = false;
+            for (int p = 0; p < AT_ONCE; ++p) {
+                own[p] += (i + BLOCK) * BLOCK;
+                for (int r = 0; r < BLOCK; ++r) lengths[p] += z[p][r] * z[p][r];
+                near |= !(lengths[p] > enough[p]);
+            }
+            if (!near) return;
+        }
     }
 };
 
-// Components with a precision for each feature, as pack_diag left them.
+// Components with a precision for each feature, as pack_diag left them; both ways as above.
 struct Diagonals {
+    static constexpr int MANY = 12, CROWD = 5;
+
     const double* packed;
     std::int64_t d, row, each;
 
@@ -123,89 +134,60 @@ struct Diagonals {
     double peak(std::int64_t k) const { return packed[k * each + 2 * row]; }
 
     template <int N>
-    void add(std::int64_t k, const double* columns, std::int64_t from, std::int64_t to, vec* length) const {
+    void lengths(std::int64_t k, const double* columns, vec* length) const {
         const double* own = packed + k * each;
-        for (std::int64_t j = from; j < to; ++j) {
-            const vec root = splat(own[j]), mean = splat(own[row + j]);
-            for (int v = 0; v < N; ++v) {
-                const vec z = root * load(columns + j * TILE + v * W) - mean;
-                length[v] += z * z;
+        vec lanes[BLOCK][N] = {};
+        std::int64_t j = 0;
+        for (; j + BLOCK <= d; j += BLOCK)
+            for (int r = 0; r < BLOCK; ++r) add<N>(own + j + r, columns + (j + r) * TILE, lanes[r]);
+        if (j < d) add<N>(own + j, columns + j * TILE, lanes[0]);
+        if (j + 1 < d) add<N>(own + j + 1, columns + (j + 1) * TILE, lanes[1]);
+        if (j + 2 < d) add<N>(own + j + 2, columns + (j + 2) * TILE, lanes[2]);
+        for (int v = 0; v < N; ++v) length[v] = (lanes[0][v] + lanes[1][v]) + (lanes[2][v] + lanes[3][v]);
+    }
+    void pairs(const std::int64_t* ks, const double* const* rows, const double*, double* lengths) const {
+        const double* own[AT_ONCE];
+        four lanes[AT_ONCE] = {};
+        for (int p = 0; p < AT_ONCE; ++p) own[p] = packed + ks[p] * each;
+        std::int64_t j = 0;
+        for (; j + BLOCK <= d; j += BLOCK)
+            for (int p = 0; p < AT_ONCE; ++p) {
+                const four z = load_four(own[p] + j) * load_four(rows[p] + j) - load_four(own[p] + row + j);
+                lanes[p] += z * z;
             }
+        for (int r = 0; j < d; ++j, ++r)
+            for (int p = 0; p < AT_ONCE; ++p) {
+                const double z = own[p][j] * rows[p][j] - own[p][row + j];
+                lanes[p][r] += z * z;
+            }
+        for (int p = 0; p < AT_ONCE; ++p) lengths[p] = fold_four(lanes[p]);
+    }
+
+  private:
+    template <int N>
+    void add(const double* own, const double* column, vec (&lane)[N]) const {
+        const vec root = splat(own[0]), mean = splat(own[row]);
+        for (int v = 0; v < N; ++v) {
+            const vec z = root * load(column + v * W) - mean;
+            lane[v] += z * z;
         }
     }
 };
 
-// Features that are looked at before a component that is out of reach of some rows is left; and the numbers of
-// features and of components from which on that pays.
-constexpr std::int64_t LEAD = 8, LEAST_FEATURES = 12, LEAST_COMPONENTS = 8;
+// Scores of one component for WIDTH rows.
+template <class Components>
+inline void score_whole(const Components& of, std::int64_t k, const double* columns, double* scores) {
+    vec length[VECTORS];
+    of.template lengths<VECTORS>(k, columns, length);
+    for (int v = 0; v < VECTORS; ++v) store(scores + v * W, splat(of.peak(k)) - 0.5 * length[v]);
+}
 
-// Scores of components of which |z|^2 grows feature by feature: all features of all of them.
+// Scores of all components for all rows of a tile.
 template <class Components>
 inline void score_all(const Mixture& m, const Components& of, const Tile& tile, double* scores) {
     for (int first = 0; first < TILE; first += WIDTH)
-        for (std::int64_t k = 0; k < m.k; ++k) {
-            vec length[VECTORS] = {};
-            of.template add<VECTORS>(k, tile.columns + first, 0, m.d, length);
-            for (int v = 0; v < VECTORS; ++v)
-                store(scores + k * TILE + first + v * W, splat(of.peak(k)) - 0.5 * length[v]);
-        }
-}
-
-// More of a component's scores of N vectors of rows, as long as it is within reach of one of them.
-template <int N>
-inline void score_on(const Triangles& of, std::int64_t k, std::int64_t from, const double* columns, const double* floor,
-                     double* scores) {
-    while (from < of.d) {
-        const std::int64_t to = from + LEAD < of.d ? from + LEAD : of.d;
-        vec length[N] = {};
-        of.add<N>(k, columns, from, to, length);
-        bits near[N];
-        int count = 0;
-        for (int v = 0; v < N; ++v) {
-            const vec score = load(scores + v * W) - 0.5 * length[v];
-            store(scores + v * W, score);
-            count += (near[v] = bits_of(above(score, load(floor + v * W)))) != 0;
-        }
-        from = to;
-        if (!count) return;
-        if constexpr (N > 1) {
-            if (2 * count > N) continue;
-            for (int v = 0; v < N; ++v)
-                if (near[v]) score_on<1>(of, k, from, columns + v * W, floor + v * W, scores + v * W);
-            return;
-        }
-    }
-}
-
-// The same scores, but a component is not worked out to the end where its score over the first features is already
-// negligible beside that of another: what stays there is an upper bound.
-inline void score_near(const Mixture& m, const Triangles& of, const Tile& tile, double* scores) {
-    for (int first = 0; first < TILE; first += WIDTH) {
-        vec top[VECTORS], best[VECTORS];
-        for (int v = 0; v < VECTORS; ++v) top[v] = splat(NO_SCORE), best[v] = vec{};
-        for (std::int64_t k = 0; k < m.k; ++k) {
-            vec length[VECTORS] = {};
-            of.add<VECTORS>(k, tile.columns + first, 0, LEAD, length);
-            for (int v = 0; v < VECTORS; ++v) {
-                const vec score = splat(of.peak(k)) - 0.5 * length[v];
-                store(scores + k * TILE + first + v * W, score);
-                best[v] = select(above(score, top[v]), splat(static_cast<double>(k)), best[v]);
-                top[v] = max(score, top[v]);
-            }
-        }
-        double floor[WIDTH], whose[WIDTH];
-        for (int v = 0; v < VECTORS; ++v) store(whose + v * W, best[v]);
-        for (int b = 0; b < WIDTH; ++b) {
-            const std::int64_t k = static_cast<std::int64_t>(whose[b]);
-            floor[b] = of.peak(k) - 0.5 * of.length(k, tile.rows + (first + b) * tile.stride) + NEGLIGIBLE;
-        }
-        for (std::int64_t k = 0; k < m.k; ++k) {
-            double* own = scores + k * TILE + first;
-            bits near = 0;
-            for (int v = 0; v < VECTORS; ++v) near |= bits_of(above(load(own + v * W), load(floor + v * W)));
-            if (near) score_on<VECTORS>(of, k, LEAD, tile.columns + first, floor, own);
-        }
-    }
+        for (std::int64_t k = 0; k < m.k; ++k)
+            score_whole(of, k, tile.columns + first, scores + k * TILE + first);
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA
