@@ -22,9 +22,11 @@ def seconds(work: Work) -> float:
 
 
 def rested(patience: float = 1.0) -> None:
-    """Returns when threads of this process that still wait for work in a loop, as those of a matrix product do for a
-    while, have gone to sleep: at most so many seconds later. Else one side would run on a core that the other's
-    threads keep busy."""
+    """Returns once threads of this process that look for work in a loop, as those of a matrix product do for
+    a while, have gone to sleep: at most so many seconds later.
+
+    Else one side would have to share its cores with the other's idle threads.
+    """
     end = time.perf_counter() + patience
     while time.perf_counter() < end:
         wall, cpu = time.perf_counter(), time.process_time()
