@@ -21,6 +21,20 @@ def seconds(work: Work) -> float:
         gc.enable()
 
 
+def rested(patience: float = 1.0) -> None:
+    """Returns once threads of this process that look for work in a loop, as those of a matrix product do for
+    a while, have gone to sleep: at most so many seconds later.
+
+    Else one side would have to share its cores with the other's idle threads.
+    """
+    end = time.perf_counter() + patience
+    while time.perf_counter() < end:
+        wall, cpu = time.perf_counter(), time.process_time()
+        time.sleep(0.002)
+        if time.process_time() - cpu < 0.1 * (time.perf_counter() - wall):
+            return
+
+
 def alternate(
     sides: Mapping[str, Work], repetitions: int, *, beforehand: bool = True
 ) -> dict[str, list[float]]:
@@ -35,6 +49,7 @@ def alternate(
     for repetition in range(repetitions):
         names = list(sides)
         for name in names if repetition % 2 == 0 else reversed(names):
+            rested()
             taken[name].append(seconds(sides[name]))
     return taken
 

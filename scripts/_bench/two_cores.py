@@ -12,7 +12,7 @@ from stream_mix.mixture.em import sweep
 from . import machine
 from .em_pass import overlapping
 from .record import Name, Options, Record, Target, at
-from .timing import ratio, seconds
+from .timing import ratio, rested, seconds
 
 GROUP = "two-cores"
 LEAST = 1.8
@@ -65,6 +65,7 @@ def _alternate(sides: dict[str, Callable], repetitions: int) -> dict[tuple[str, 
             with machine.threads(count):
                 for side, work in sides.items():
                     work()
+                    rested()
                     taken[side, count].append(seconds(work))
     return taken
 

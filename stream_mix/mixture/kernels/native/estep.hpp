@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reach.hpp"
+#include "single.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
 
@@ -18,6 +19,7 @@ inline void pack_scores(const Mixture& m, const Layout& size, double* out) {
     if (m.scores == Scores::full) return pack_full(m, out);
     if (m.scores == Scores::diag && !m.holes) return pack_diag(m, size, out);
     pack_linear(m, size.features, out);
+    if (m.scores == Scores::linear) pack_single(m, size, out);
 }
 
 inline void score_linear(const Mixture& m, std::int64_t features, const double* packed, const Tile& tile,
@@ -102,11 +104,21 @@ inline void shared_part(const Mixture& m, const Layout& size, const double* pack
     }
 }
 
-// Scores by bounds where they are there, unless the tile before said that it does not pay: that is asked again after a
-// while.
+// What saves work for most rows, unless the tile before said that it does not pay: that is asked again after a while.
 struct Sparing {
     static constexpr int PAUSE = 15;
     int pause = 0;
+
+    // Labels (TILE,) with what bounds the two largest scores: exact where single precision is not there or does not pay.
+    void label(const Mixture& m, const Layout& size, const double* packed, const Tile& tile, int count, float* room,
+               double* top, double* label, double* second) {
+        const Single single(m, size, packed);
+        if (pause > 0 || !single.there()) {
+            pause -= pause > 0;
+            return largest_linear<true>(m, size.features, packed, tile, top, label, second);
+        }
+        if (!label_single(m, single, packed, tile, count, room, top, label, second)) pause = PAUSE;
+    }
 
     template <class Components>
     void score(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count, double* scores,

@@ -16,6 +16,7 @@ struct Room {
     double* scores;  // (k, TILE), in place of which responsibilities are written
     double *quadratic, *weight, *top, *second, *label, *log_total;  // (TILE,)
     double* scaled;  // (d, TILE)
+    float* singles;  // (d, TILE)
     double* wide;    // (k, Layout::wide) sums of wide rows
     double* mass;    // (k, W)
     std::int64_t* active;  // (k, TILE / W) where scores of vectors of rows lie in which a component has a share
@@ -31,7 +32,8 @@ struct Room {
         label = second + TILE;
         log_total = label + TILE;
         scaled = log_total + TILE;
-        wide = scaled + size.row * TILE;
+        singles = reinterpret_cast<float*>(scaled + size.row * TILE);
+        wide = scaled + size.row * TILE + (m.d + 1) / 2 * TILE;
         mass = wide + m.k * size.wide;
         active = reinterpret_cast<std::int64_t*>(mass + m.k * W);
         rows = reinterpret_cast<rows_of_tile*>(active + m.k * (TILE / W) + 1);
@@ -207,10 +209,11 @@ inline void choose(const Mixture& m, Room& room) {
 
 // Scores, and what follows from them, of a tile.
 inline void judge(const Mixture& m, const Layout& size, const double* packed, Room& room, const Wanted& wanted, int count) {
-    if (m.scores == Scores::linear && wanted.out.gap) {
+    const bool alone = m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities();
+    if (alone && !wanted.out.distance) {
+        room.sparing.label(m, size, packed, room.tile, count, room.singles, room.top, room.label, room.second);
+    } else if (alone) {
         largest_linear<true>(m, size.features, packed, room.tile, room.top, room.label, room.second);
-    } else if (m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities()) {
-        largest_linear<false>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
         score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
         if (wanted.labels())

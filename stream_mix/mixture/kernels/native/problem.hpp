@@ -85,9 +85,9 @@ struct Answers {
     std::int64_t* label = nullptr;  // (n,)
     double* log_density = nullptr;  // (n,)
     double* distance = nullptr;     // (n,)
-    double* own = nullptr;          // (n,) log density of the row together with its likeliest component
-    double* gap = nullptr;          // (n,) how far the second largest score is below it; with no answer that needs
-                                    // all scores, and where they are linear
+    // With no answer that needs all scores, and where they are linear, (n,), both within rounding and no more than:
+    double* own = nullptr;          // the log density of the row together with its likeliest component
+    double* gap = nullptr;          // how far the second largest score is below it
 };
 
 // Sums over rows, in the padded layout of `Layout`; null where nobody asks.
@@ -122,7 +122,7 @@ struct Layout {
     bool bounded;            // whether scores may be bounded
     std::int64_t columns;    // a tile's columns
     std::int64_t scores;     // what scores are worked out from, padded
-    std::int64_t packed;     // the packed mixture: that and bounds of it
+    std::int64_t packed;     // the packed mixture: that, and bounds of it or itself in single precision
     std::int64_t workspace;  // what one thread needs
 
     STREAM_MIX_INLINE explicit constexpr Layout(const Mixture& m)
@@ -143,10 +143,11 @@ struct Layout {
                         : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 1)
                                                                 : (m.k + 3) / 4 * 4 * (features + 1) +
                                                                       (m.second == Second::tied ? triangle(m.d) : 0))),
-          packed(scores + (bounded ? 8 + row + padded(m.scores == Scores::full ? triangle(m.d) : 0) +
-                                         (m.k + 3) / 4 * 4 * (m.d + 4)
-                                   : 0)),
-          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8) + m.k * (26 + wide) + 64) {}
+          packed(scores + (m.scores == Scores::linear ? 8 + padded((m.k + 7) / 8 * 4 * (m.d + 1)) : 0) +
+                 (bounded ? 8 + row + padded(m.scores == Scores::full ? triangle(m.d) : 0) +
+                                (m.k + 3) / 4 * 4 * (m.d + 4)
+                          : 0)),
+          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8 + (m.d + 1) / 2) + m.k * (26 + wide) + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

@@ -26,6 +26,26 @@ static inline fvec splat(float a) {
 #endif
 }
 
+// As those of doubles.
+static inline fvec max(fvec a, fvec b) {
+#if defined(__AVX512F__)
+    return (fvec)_mm512_mask_max_ps((__m512)a, 0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (fvec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+static inline fvec min(fvec a, fvec b) {
+#if defined(__AVX512F__)
+    return (fvec)_mm512_mask_min_ps((__m512)a, 0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (fvec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
 // Lanes that compare true, in the form that the instruction set selects by.
 struct FloatMask {
 #if defined(__AVX512F__)
