@@ -19,7 +19,6 @@ import numpy as np
 
 from ..arrays import Array
 
-
 _LEAST = 1e-60
 """A row counts so much for mean and scatter at the least: a component of rows 10^30 standard deviations out
 knows where they are all the same."""
