@@ -138,8 +138,21 @@ class Sample:
         return replace(self, rows=rows, fresh=(), looked=0, due=due, places=places, quiet=calm)
 
     def grown(self, d: int) -> Sample:
-        """The same rows with features up to d, all missing."""
-        return replace(self, rows=self.rows.grown(d), fresh=tuple(part.grown(d) for part in self.fresh))
+        """The same rows with features up to d, all missing; some of them, where all would be too many
+        numbers."""
+        most = max(1, _MOST_NUMBERS // max(d, 1))
+        kept = self if len(self.rows) + len(self.taken) <= most else self._thinned(most)
+        return replace(kept, rows=kept.rows.grown(d), fresh=tuple(part.grown(d) for part in kept.fresh))
+
+    def _thinned(self, most: int) -> Sample:
+        """So many of the rows at random, fresh ones in their places."""
+        rows, fresh = self.settled(), len(self.taken)
+        some = np.zeros(len(rows), dtype=bool)
+        some[np.random.default_rng([_SALT, self.last]).permutation(len(rows))[:most]] = True
+        # What is still to come takes the places of rows that are there.
+        places = self.places[fresh:] % min(most, len(rows))
+        due = self.due[len(self.due) - len(places) :]
+        return replace(self, rows=rows.take(some), fresh=(), looked=0, due=due, places=places)
 
     def arranged(self, columns: Ints) -> Sample:
         """The same rows with their features in another order."""

@@ -74,7 +74,9 @@ class Spec:
         if (degrees := self.degrees_of_freedom) is not None:
             check_positive(degrees, "degrees_of_freedom", "degrees")
             if FAMILIES[self.family].equal_weights:
-                raise ValueError(f"degrees_of_freedom is {degrees}, expected None with family {self.family!r}")
+                raise ValueError(
+                    f"degrees_of_freedom is {degrees}, expected None with family {self.family!r}"
+                )
         most = self.up_to
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ValueError(f"up_to is {most!r}, expected an integer >= 1 or None")

@@ -156,11 +156,13 @@ class Learner(Views, base.Estimator):
         table = read_frame(X, self._beside)
         mass, times = self._weights(table, w), self._times(table, t)
         some = ~np.isnan(table.values).all(axis=1)
-        values, mass, times = table.values[some], mass[some], times[some]
+        given = Rows(table.values[some], mass[some], times[some])
         before = self._features, self._model
         try:
-            for features, part in _pieces(self._features, table.names, values):
-                rows = Rows(features.matrix(table.names, values[part]), mass[part], times[part])
+            # A feature that only late rows have is not learned from them, nor named.
+            given = given if self.lateness is None else self._on_time(given)
+            for features, part in _pieces(self._features, table.names, given.x):
+                rows = Rows(features.matrix(table.names, given.x[part]), given.w[part], given.t[part])
                 self._learn(features, rows)
         except BaseException:
             self._features, self._model = before

@@ -12,6 +12,8 @@ import pytest
 
 from stream_mix.mixture import (
     MAXIMUM_LIKELIHOOD,
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Memory,
@@ -36,6 +38,7 @@ from .lively import on, reference
 
 MEMORIES: list[Memory] = [
     Forever(), HalfLife(5.0), HalfLife(300.0), TimeHalfLife(3.0), Window(20), Window(300),
+    Decreasing(0.6, 4.0), Averaged(0.7, 9.0),
 ]  # fmt: skip
 PRIORS = [Prior(), Prior(), Prior(), Prior(reg_covar=0.0), MAXIMUM_LIKELIHOOD]
 
@@ -53,7 +56,8 @@ class Hostile:
     early: bool
 
     def spec(self, family: str) -> Spec:
-        return Spec(family=family, **self.choices)  # type: ignore[arg-type]  # choices are checked by Spec itself
+        choices = self.choices if family != "kmeans" else {**self.choices, "degrees_of_freedom": None}
+        return Spec(family=family, **choices)  # type: ignore[arg-type]  # choices are checked by Spec itself
 
 
 def hostile(seed: int) -> Hostile:
@@ -87,6 +91,7 @@ def hostile(seed: int) -> Hostile:
         "memory": MEMORIES[int(rng.integers(len(MEMORIES)))],
         "prior": PRIORS[int(rng.integers(len(PRIORS)))],
         "batch_size": int(rng.choice([1, 1, 7, 40, 256])),
+        "degrees_of_freedom": [None, None, 0.7, 4.0][int(rng.integers(4))],
         "lateness": 5.0 if rng.random() < 0.2 else None,
         "random_state": seed,
     }

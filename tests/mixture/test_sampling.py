@@ -109,3 +109,25 @@ def test_samples_are_bounded_in_rows_and_in_numbers() -> None:
     assert size(5, 2) == 2000
     assert size(200, 4) == 8000
     assert size(5, 100_000) * 100_000 <= 1 << 21
+
+
+@pytest.mark.parametrize("fresh", [0, 20])
+def test_a_sample_keeps_its_bound_when_features_become_very_many(
+    fresh: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_mix.mixture.sampling._MOST_NUMBERS", 1000)
+    sample = begun(numbered(80), 100, 80, 0, 1)
+    sample = gone_by(sample, numbered(fresh, 80), 100, 0) if fresh else sample
+    wide = sample.grown(50)
+    held = wide.settled()
+    assert held.x.shape == (20, 50)
+    assert set(held.x[:, 0]) <= set(range(100))
+    assert np.isnan(held.x[:, 1:]).all()
+    assert wide.last == sample.last
+    # It goes on: what is taken next has places among the rows that are left.
+    rest = np.arange(80.0 + fresh, 400.0)
+    rows = Rows(np.repeat(rest[:, None], 50, axis=1), rest + 1.0, rest)
+    later = gone_by(wide, rows, size(1, 50), 0)
+    assert later.settled().x.size <= 1000 + 50 * STRETCH
+    assert later.settled().x[:, 0].max() >= 100 + fresh
+    assert sample.grown(5).settled().x.shape == (80 + fresh, 5)

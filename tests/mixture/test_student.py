@@ -43,7 +43,7 @@ NU = 3.0
 def heavy(family: str, x: Array, k: int = 3) -> tuple[Array, Parameters]:
     """Rows in a basis, and some parameters of heavy tails there."""
     basis, found = fitted(family, x, k)
-    return basis.forward(x), Parameters(tails(FAMILIES[family], NU), found.weights, found.means, found.covariances)
+    return basis.forward(x), replace(found, family=tails(FAMILIES[family], NU))
 
 
 def log_joint(found: Parameters, row: Array) -> Array:

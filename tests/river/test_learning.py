@@ -64,6 +64,18 @@ def test_grouping_changes_no_bit(model: Any, stream: list[Any], data: st.DataObj
     assert_same(one, many)
 
 
+def test_a_feature_that_only_late_rows_have_is_not_learned_in_groups_either() -> None:
+    frame = pd.DataFrame({"a": [1.0, None, None], "b": [None, 2.0, None], "c": [None, None, 3.0]})
+    one, many = (KMeans(2, lateness=5.0, seed=1) for _ in range(2))
+    times = [100.0, 0.0, 101.0]
+    for row, t in zip(frame.to_dict("records"), times, strict=True):
+        one.learn_one(row, t=t)
+    many.learn_many(frame, t=times)
+    assert one.feature_names == many.feature_names == ("a", "c")
+    assert one.late_rows == many.late_rows == 1
+    assert_same(one, many)
+
+
 @given(estimators(), events, st.randoms())
 def test_the_order_of_features_changes_no_bit(model: Any, stream: list[Any], random: Any) -> None:
     one, other = model.clone(), model.clone()
