@@ -19,11 +19,12 @@ from .overlap import clusters, overlaps
 from .priors import MAXIMUM_LIKELIHOOD, Prior
 from .remoteness import remoteness
 from .rows import Rows
-from .spec import Spec
+from .spec import AUTO, Spec, named_family
 from .state import from_state, state_hash, to_state
 from .validity import Validity, measured, stability
 
 __all__ = [
+    "AUTO",
     "FAMILIES",
     "MAXIMUM_LIKELIHOOD",
     "Adaptive",
@@ -58,6 +59,7 @@ __all__ = [
     "learn",
     "measured",
     "merge",
+    "named_family",
     "overlaps",
     "parameters",
     "posterior",

@@ -25,6 +25,7 @@ from .adaptive import Choice
 from .arrays import Ints
 from .basis import Basis
 from .changes import Change
+from .contest import Contest, taken_over
 from .learning import flush, learn
 from .memory import Store
 from .model import Model
@@ -32,6 +33,7 @@ from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
 from .sampling import begun, mixed, size
+from .spec import Spec
 from .starting import rebased, reviewed
 
 
@@ -70,7 +72,8 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
 
     `n_components` is the most components that an approximate merge may leave, as many as `model` has unless
     given; with more, those of `other` that are like none of ours (joining them would cost more than BIC
-    charges for a component) stay as new ones. Raises ValueError where family, assignment, memory or number
+    charges for a component) stay as new ones. Where the rows say which family it is, the other model's candidate
+    for ours takes its place, and candidates are merged, too. Raises ValueError where family, assignment, memory or number
     of features differ, or where a number of components makes no sense.
 
     >>> from stream_mix.mixture import Spec
@@ -81,19 +84,22 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     >>> both.learned, merged.exact
     (8, True)
     """
+    other = _of_family(other, model.spec)
     _same_kind(model, other)
     most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
         return _told(model, other), Merged(exact=True)
+    contest = _contest(model, other)
     (model, _), (other, _) = flush(model), flush(other)
     basis = _common_basis(model, other)
     model, other = rebased(model, basis), rebased(other, basis)
     if model.store[0].lineage == other.store[0].lineage and model.components == other.components:
         joined = _joined(model, other, model.store, other.store)
-        return _sampled(joined, model, other), Merged(exact=True)
-    return _matched(model, other, most)
+        return replace(_sampled(joined, model, other), contest=contest), Merged(exact=True)
+    joined, merged = _matched(model, other, most)
+    return replace(joined, contest=contest), merged
 
 
 def shards(model: Model, n: int) -> tuple[Model, ...]:
@@ -116,6 +122,7 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         evidence=(model.evidence[0] * share, model.evidence[1] * share),
         # A review would part them: merged again they would not be one model any more.
         sample=None,
+        contest=None,
     )
     further = replace(
         first,
@@ -143,21 +150,54 @@ def arranged(model: Model, columns: Ints) -> Model:
                 scatter=np.ascontiguousarray(scatter),
             )
         )
-    parts = (model.pending, *model.reservoir)
-    pending, *reservoir = (Rows(part.x[:, columns], part.w, part.t) for part in parts)
+    def turned(rows: Rows) -> Rows:
+        return Rows(rows.x[:, columns], rows.w, rows.t)
+
+    contest = model.contest
     return replace(
         model,
         store=tuple(store),
-        pending=pending,
-        reservoir=tuple(reservoir),
+        pending=turned(model.pending),
+        reservoir=tuple(map(turned, model.reservoir)),
         sample=None if model.sample is None else model.sample.arranged(columns),
+        contest=None if contest is None else contest.each(lambda one: arranged(one, columns), turned),
     )
+
+
+def _of_family(model: Model, spec: Spec) -> Model:
+    """The model as its candidate for the family of `spec`, where it has one that learned rows and is of another
+    family."""
+    contest = model.contest
+    if contest is None or model.spec.families != spec.families or model.spec.family == spec.family:
+        return model
+    chosen = model.spec.families.index(spec.family)
+    if contest.candidates[chosen].warming:
+        return model
+    return taken_over(replace(model, contest=replace(contest, chosen=chosen)), Rows.none(model.d), _learned)[0]
+
+
+def _learned(model: Model, rows: Rows) -> Model:
+    return flush(learn(model, rows)[0])[0]
+
+
+def _contest(model: Model, other: Model) -> Contest | None:
+    """The candidates of both merged, family by family, with nothing that speaks for any; None where one model
+    has none."""
+    ours, theirs = model.contest, other.contest
+    if ours is None or theirs is None:
+        return None
+    memory, candidates = model.spec.memory, []
+    for mine, its in zip(ours.candidates, theirs.candidates, strict=True):
+        both = (replace(one, spec=replace(one.spec, memory=memory)) for one in (mine, its))
+        candidates.append(merge(*both)[0])
+    return replace(ours, candidates=tuple(candidates)).after(model.rows + other.rows)
 
 
 def _same_kind(model: Model, other: Model) -> None:
     ours, theirs = model.spec, other.spec
     for name, mine, its in (
         ("family", ours.family, theirs.family),
+        ("families", ours.families, theirs.families),
         ("assignment", "hard" if ours.hard else "soft", "hard" if theirs.hard else "soft"),
         ("memory", ours.memory, theirs.memory),
         ("number of features", model.d, other.d),
@@ -181,7 +221,8 @@ def _told(model: Model, other: Model) -> Model:
         )
     # What the other has taken is not late.
     after, _ = learn(replace(learner, spec=replace(learner.spec, lateness=None)), rows)
-    return replace(after, spec=replace(model.spec, n_components=after.k), late=model.late + other.late)
+    spec = replace(model.spec, n_components=after.k, family=after.spec.family)
+    return replace(after, spec=spec, late=model.late + other.late)
 
 
 def _common_basis(model: Model, other: Model) -> Basis:

@@ -30,6 +30,7 @@ from ..mixture import (
     from_state,
     learn,
     merge,
+    named_family,
     to_state,
 )
 from ..mixture import posterior as model_posterior
@@ -67,7 +68,7 @@ class Learner(Views, base.Estimator):
         spec = Spec(
             n_components=n_components,
             up_to=up_to,
-            family=family,
+            **named_family(family),
             memory=memory_of(*given, n_components=n_components, batch_size=size),
             prior=prior,
             batch_size=size,

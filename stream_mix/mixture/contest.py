@@ -1,0 +1,269 @@
+"""Which family of components it is, where nobody says: the one that foretells the stream best.
+
+Nobody knows whether clusters are round, upright, of one shape or each of its own; and while rows are few, even
+those that know are better served by fewer numbers to estimate. So beside the model stand candidates, one for
+each family, whole models that learn the stream by themselves. Block by block each foretells rows before it
+learns them. The model is of the family in use; where another family has foretold rows better beyond doubt,
+its candidate takes the model's place. So what is in use is what a model of that family alone would be.
+
+What speaks for a family is summed as in `adaptive` (Page 1954): the log density that a row would have gained,
+from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE` standard errors,
+too: between two families that are both wrong the sum wanders, and e^sum says nothing of chance. The first in
+use is the one with the fewest parameters, so few rows never speak for a richer one.
+
+One record of full second moments, from which the other families' covariances could be derived, would do with
+one E-step, but that of the family in use would place the components of all of them, a diagonal family would
+pay for d^2 numbers, and a family's record would not be what that family learns alone.
+
+What it costs: each row is learned twice for `TRIAL` starts' worth of rows, once by the model and once by each
+candidate. From then on candidates learn one block of many, few enough to cost `SHARE` of what the model does.
+A memory that forgets has them on a clock of their own: half-life and window are as many times shorter in
+rows, the same in the stream, as long as they still hold a start's worth. Where memory goes by event time, or
+finds its half-life by itself, candidates learn all rows. Blocks are cut by the number of learned rows: how
+rows are grouped changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .adaptive import ENOUGH
+from .arrays import Array
+from .changes import Change, Renamed, renamed
+from .families import FAMILIES
+from .folders import answer
+from .following import going_on
+from .memory import Forever, HalfLife, Memory, Window
+from .model import Model, parameters, posterior
+from .rows import Rows
+from .sampling import begun as sample_begun
+from .sampling import size
+from .spec import Spec
+
+SURE = 4.0
+"""Standard errors that a sum must be away from 0, beside `ENOUGH`."""
+
+MOST = 8.0
+"""The most nats that one row can speak for a family or against it: no change rests on a few odd rows."""
+
+FIRST = 32
+"""Rows of the first block, and of every block at least. Blocks double until they are as long as a batch."""
+
+TRIAL = 8
+"""Starts' worth of rows (`Spec.start_rows`) that candidates learn before they rest between blocks."""
+
+SHARE, EVERY = 0.15, 64
+"""What candidates may cost beside the model, by operations; and one block of so many is learned at the most,
+since a single batch costs more than its operations."""
+
+Learning = Callable[[Model, Rows], Model]
+"""Takes rows into a model, all of them at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """The candidates, and what speaks for each.
+
+    Attributes:
+        candidates: a model for each of `Spec.families`.
+        chosen: which of them is in use.
+        evidence: for each the nats it would have gained, since the sum was last 0.
+        squares: the squares of these gains, summed alike.
+        fresh: rows of the present block that came so far, in pieces.
+        start: number of the block's first row, from 0.
+        end: that of the row behind its last.
+    """
+
+    candidates: tuple[Model, ...]
+    chosen: int
+    evidence: tuple[float, ...]
+    squares: tuple[float, ...]
+    fresh: tuple[Rows, ...] = ()
+    start: int = 0
+    end: int = FIRST
+
+    @classmethod
+    def begun(cls, spec: Spec, d: int) -> Contest:
+        """Candidates that have seen nothing yet of rows of d features."""
+        alone = tuple(Model.new(_alone(spec, family, spec.memory), d) for family in spec.families)
+        none = (0.0,) * len(alone)
+        return cls(alone, spec.families.index(spec.family), none, none)
+
+    @property
+    def family(self) -> str:
+        """The family in use."""
+        return self.candidates[self.chosen].spec.family
+
+    @property
+    def waiting(self) -> int:
+        """Rows of the block that came so far."""
+        return sum(map(len, self.fresh))
+
+    def taking(self, rows: Rows, first: int) -> Contest:
+        """The contest after these rows went by, the first of which has the number `first`."""
+        own = rows[max(self.start - first, 0) : max(self.end - first, 0)]
+        # A copy: a view would hold on to the whole group.
+        return replace(self, fresh=(*self.fresh, own.copy())) if len(own) else self
+
+    def onward(self, spec: Spec, learning: Learning) -> Contest:
+        """The contest after its block, which is whole: foretold, judged, learned; with the next one ahead."""
+        rows = Rows.concatenated(self.fresh)
+        judged = self
+        if not self.candidates[0].warming:
+            judged = self._judged([_log_density(one, rows.x) for one in self.candidates], rows.w)
+        every = _every(spec, rows.d, judged.family) if self.end >= TRIAL * spec.start_rows(rows.d) else 1
+        memory = _thinned(spec.memory, every)
+        learned = tuple(
+            learning(going_on(one, _alone(spec, one.spec.family, memory, one.spec)), rows)
+            for one in self.candidates
+        )
+        length = min(self.end, _batch(spec))
+        start = self.end + (every - 1) * length
+        return replace(judged, candidates=learned, fresh=(), start=start, end=start + length)
+
+    def _judged(self, foretold: list[Array], w: Array) -> Contest:
+        """The contest after each candidate has foretold rows of weights w (n,) with the log densities
+        `foretold`: weights say what rows count beside each other, not how many there are."""
+        share = w / w.mean()
+        evidence, squares = [], []
+        for nats, square, found in zip(self.evidence, self.squares, foretold, strict=True):
+            gained = np.clip(np.nan_to_num(found - foretold[self.chosen], nan=0.0), -MOST, MOST) * share
+            nats += float(gained.sum())
+            evidence.append(max(nats, 0.0))
+            squares.append(square + float(np.square(gained).sum()) if nats > 0.0 else 0.0)
+        judged = replace(self, evidence=tuple(evidence), squares=tuple(squares))
+        best = max(evidence)
+        for family, (nats, square) in enumerate(zip(evidence, squares, strict=True)):
+            # The first that is as good as the best: a richer one has to be better beyond doubt.
+            if speaks(nats, square) and nats >= best - ENOUGH:
+                return replace(judged.undecided(), chosen=family)
+        return judged
+
+    def undecided(self) -> Contest:
+        """The same contest with nothing that speaks for any family."""
+        none = (0.0,) * len(self.candidates)
+        return replace(self, evidence=none, squares=none)
+
+    def after(self, learned: int) -> Contest:
+        """The same candidates with a block that begins after so many rows, and nothing that speaks for any."""
+        return replace(self.undecided(), fresh=(), start=learned, end=learned + self.end - self.start)
+
+    def each(self, model: Callable[[Model], Model], rows: Callable[[Rows], Rows]) -> Contest:
+        """The contest with something done to each candidate, and to the rows of its block."""
+        fresh = tuple(rows(part) for part in self.fresh)
+        return replace(self, candidates=tuple(model(one) for one in self.candidates), fresh=fresh)
+
+
+def speaks(nats: float, square: float) -> bool:
+    """Whether a sum of gains, and of their squares, speaks for another family beyond doubt.
+
+    >>> speaks(40.0, 80.0), speaks(40.0, 800.0), speaks(4.0, 0.1)
+    (True, False, False)
+    """
+    return nats > ENOUGH and nats * nats >= SURE * SURE * square
+
+
+def contested(model: Model, contest: Contest, rows: Rows, learning: Learning) -> tuple[Model, tuple[Change, ...]]:
+    """The model, which has just learned these rows, with its contest taken through them; and, where another
+    family took over, as that family's candidate, and what that did to components."""
+    first = model.learned - len(rows)
+    contest, behind = contest.taking(rows, first), None
+    while contest.start + contest.waiting == contest.end:
+        behind = contest.end
+        contest = contest.onward(model.spec, learning).taking(rows, first)
+    if behind is None or contest.family == model.spec.family:
+        return replace(model, contest=contest), ()
+    return taken_over(replace(model, contest=contest), rows[behind - first :], learning)
+
+
+def taken_over(model: Model, rest: Rows, learning: Learning) -> tuple[Model, tuple[Change, ...]]:
+    """The candidate in use in the model's place, after it learned the rest of the rows, under the model's ids
+    as far as components are the same; and what happened to them."""
+    contest = model.contest
+    assert contest is not None
+    new = contest.candidates[contest.chosen]
+    spec = replace(model.spec, family=new.spec.family, n_components=new.spec.n_components)
+    new = learning(going_on(new, spec), rest)
+    ids = _renamed(model, new)
+    components = [-1] * new.k
+    for component, place in zip(ids.components, ids.order, strict=True):
+        components[place] = component
+    # Rows that only the model learned are in nobody's sample: the candidate's stands for them too.
+    sample, same = new.sample, new.learned == model.learned
+    if sample is not None and not same:
+        most, seed = size(spec.most, new.d), spec.random_state
+        review = None if sample.review is None else 2 * model.learned
+        sample = sample_begun(sample.settled(), most, model.learned, seed, ids.named)
+        sample = replace(sample, review=review)
+    after = replace(
+        model,
+        spec=new.spec,
+        components=tuple(components),
+        store=new.store,
+        reservoir=new.reservoir,
+        next_start=new.next_start,
+        sample=None if sample is None else replace(sample, named=ids.named),
+        choice=new.choice,
+    )
+    return after, (Change("rebased", -1, (), model.learned), *ids.changes)
+
+
+def _renamed(model: Model, new: Model) -> Renamed:
+    """The new model's components under the ids of the model: each one's mass goes, by half, to whose mean the
+    other model takes it for, in both directions."""
+    named = max(model.components) + 1 if model.sample is None else model.sample.named
+    before, after = parameters(model), parameters(new)
+    theirs = before.weights[:, None] * posterior(new, before.means).p
+    mine = posterior(model, after.means).p.T * after.weights
+    return renamed(model.components, named, 0.5 * (theirs + mine), model.learned)
+
+
+def _log_density(model: Model, x: Array) -> Array:
+    """Log densities (n,) of rows x (n, d), in the data's units."""
+    found = None if model.spec.robust else answer(model.spec, model.moments, x, "log_density")
+    return posterior(model, x).log_density if found is None else found
+
+
+def _alone(spec: Spec, family: str, memory: Memory, known: Spec | None = None) -> Spec:
+    """A candidate's choices: those of the model, with a family and a memory of its own, and as many components
+    as it had if `known`."""
+    k = spec.n_components if known is None else known.n_components
+    found = replace(
+        spec, family=family, families=(), memory=memory, n_components=k, batch_size=_batch(spec),
+        lateness=None, watch=False,
+    )  # fmt: skip
+    return known if known == found else found
+
+
+def _batch(spec: Spec) -> int:
+    """Rows that candidates learn at once: a batch, or as many as are worth making mixtures of."""
+    return max(FIRST, spec.batch_size)
+
+
+def _every(spec: Spec, d: int, family: str) -> int:
+    """One block of how many candidates of d features learn, beside a model of that family."""
+    if isinstance(spec.memory, Forever):
+        span = math.inf
+    elif isinstance(spec.memory, HalfLife):
+        span = spec.memory.rows / math.log(2.0)
+    else:
+        span = float(spec.memory.rows) if isinstance(spec.memory, Window) else 0.0
+    cost = {name: _cost(name, d) for name in {*spec.families, family}}
+    most = max(EVERY, math.ceil(sum(cost[name] for name in spec.families) / (SHARE * cost[family])))
+    return max(1, min(most, int(min(span / spec.start_rows(d), most))))
+
+
+def _cost(family: str, d: int) -> int:
+    """Operations of a row and component, up to a factor that all families share."""
+    return 11 + d + (d if FAMILIES[family].scatter == "diag" else d * (d + 1) // 2)
+
+
+def _thinned(memory: Memory, every: int) -> Memory:
+    """The memory that holds the same stretch of the stream where one row of so many is learned."""
+    if isinstance(memory, HalfLife):
+        return HalfLife(memory.rows / every)
+    return Window(max(1, memory.rows // every)) if isinstance(memory, Window) else memory
