@@ -26,7 +26,7 @@ rows are grouped changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,21 +44,26 @@ from .sampling import begun as sample_begun
 from .sampling import size
 from .spec import Spec
 
-SURE = 4.0
+SURE = 3.0
 """Standard errors that a sum must be away from 0, beside `ENOUGH`."""
+
+REST = 0.5
+"""The share of the rows so far, or of those that memory amounts to, that must come between two changes: rows
+that come together are alike, so what speaks for a family in one stretch need not in the next."""
 
 MOST = 8.0
 """The most nats that one row can speak for a family or against it: no change rests on a few odd rows."""
 
-FIRST = 32
-"""Rows of the first block, and of every block at least. Blocks double until they are as long as a batch."""
+FIRST, GROWTH, LEAST = 16, 4, 32
+"""Rows of the first block, and of every block at least; which part of all rows so far the next one is, until it
+is as long as a batch, or as `LEAST` where a batch is shorter: a batch has to be worth making mixtures of."""
 
-TRIAL = 8
+TRIAL = 4
 """Starts' worth of rows (`Spec.start_rows`) that candidates learn before they rest between blocks."""
 
-SHARE, EVERY = 0.15, 64
-"""What candidates may cost beside the model, by operations; and one block of so many is learned at the most,
-since a single batch costs more than its operations."""
+SHARE, ALONE, TOGETHER = 0.2, 15_000, 400
+"""What candidates that rest may cost beside the model, by operations; and those that a row costs beside its
+arithmetic, in looks and samples, where one batch is learned, and where many are learned together."""
 
 Learning = Callable[[Model, Rows], Model]
 """Takes rows into a model, all of them at once."""
@@ -76,6 +81,7 @@ class Contest:
         fresh: rows of the present block that came so far, in pieces.
         start: number of the block's first row, from 0.
         end: that of the row behind its last.
+        rest: learned rows before which no other family takes over.
     """
 
     candidates: tuple[Model, ...]
@@ -85,6 +91,7 @@ class Contest:
     fresh: tuple[Rows, ...] = ()
     start: int = 0
     end: int = FIRST
+    rest: int = 0
 
     @classmethod
     def begun(cls, spec: Spec, d: int) -> Contest:
@@ -114,34 +121,32 @@ class Contest:
         rows = Rows.concatenated(self.fresh)
         judged = self
         if not self.candidates[0].warming:
-            judged = self._judged([_log_density(one, rows.x) for one in self.candidates], rows.w)
-        every = _every(spec, rows.d, judged.family) if self.end >= TRIAL * spec.start_rows(rows.d) else 1
+            judged = self._judged([_log_density(one, rows.x) for one in self.candidates], rows.w, _span(spec))
+        every = _every(spec, rows.d, judged.family, self.end)
         memory = _thinned(spec.memory, every)
         learned = tuple(
             learning(going_on(one, _alone(spec, one.spec.family, memory, one.spec)), rows)
             for one in self.candidates
         )
-        length = min(self.end, _batch(spec))
+        length = min(max(FIRST, self.end // GROWTH), _batch(spec))
         start = self.end + (every - 1) * length
         return replace(judged, candidates=learned, fresh=(), start=start, end=start + length)
 
-    def _judged(self, foretold: list[Array], w: Array) -> Contest:
+    def _judged(self, foretold: list[Array], w: Array, span: float) -> Contest:
         """The contest after each candidate has foretold rows of weights w (n,) with the log densities
-        `foretold`: weights say what rows count beside each other, not how many there are."""
-        share = w / w.mean()
+        `foretold`, where memory amounts to `span` rows: weights say what rows count beside each other, not how
+        many there are."""
         evidence, squares = [], []
         for nats, square, found in zip(self.evidence, self.squares, foretold, strict=True):
-            gained = np.clip(np.nan_to_num(found - foretold[self.chosen], nan=0.0), -MOST, MOST) * share
-            nats += float(gained.sum())
-            evidence.append(max(nats, 0.0))
-            squares.append(square + float(np.square(gained).sum()) if nats > 0.0 else 0.0)
+            more, off = gained(found, foretold[self.chosen], w)
+            evidence.append(max(nats + more, 0.0))
+            squares.append(square + off if nats + more > 0.0 else 0.0)
         judged = replace(self, evidence=tuple(evidence), squares=tuple(squares))
-        best = max(evidence)
-        for family, (nats, square) in enumerate(zip(evidence, squares, strict=True)):
-            # The first that is as good as the best: a richer one has to be better beyond doubt.
-            if speaks(nats, square) and nats >= best - ENOUGH:
-                return replace(judged.undecided(), chosen=family)
-        return judged
+        better = None if self.end < self.rest else spoken_for(evidence, squares)
+        if better is None:
+            return judged
+        rest = self.end + math.ceil(REST * min(self.end, span))
+        return replace(judged.undecided(), chosen=better, rest=rest)
 
     def undecided(self) -> Contest:
         """The same contest with nothing that speaks for any family."""
@@ -158,13 +163,29 @@ class Contest:
         return replace(self, candidates=tuple(model(one) for one in self.candidates), fresh=fresh)
 
 
-def speaks(nats: float, square: float) -> bool:
-    """Whether a sum of gains, and of their squares, speaks for another family beyond doubt.
+def gained(found: Array, used: Array, w: Array) -> tuple[float, float]:
+    """The nats by which log densities `found` (n,) of rows of weights w (n,) exceed those in use, and the
+    squares of each row's share in them.
 
-    >>> speaks(40.0, 80.0), speaks(40.0, 800.0), speaks(4.0, 0.1)
-    (True, False, False)
+    >>> gained(np.array([-1.0, -99.0]), np.array([-2.0, -3.0]), np.array([5.0, 5.0]))
+    (-7.0, 65.0)
     """
-    return nats > ENOUGH and nats * nats >= SURE * SURE * square
+    nats = np.clip(np.nan_to_num(found - used, nan=0.0), -MOST, MOST) * (w / w.mean())
+    return float(nats.sum()), float(np.square(nats).sum())
+
+
+def spoken_for(evidence: Sequence[float], squares: Sequence[float]) -> int | None:
+    """Which family rows speak for beyond doubt, by sums of what each gained and of the squares: the first that
+    is nearly as good as the best, since a richer one has to be better beyond doubt; None: none.
+
+    >>> spoken_for([0.0, 40.0, 50.0], [0.0, 80.0, 80.0]), spoken_for([0.0, 40.0, 8.0], [0.0, 800.0, 1.0])
+    (1, None)
+    """
+    best = max(evidence)
+    for family, (nats, square) in enumerate(zip(evidence, squares, strict=True)):
+        if nats > ENOUGH and nats * nats >= SURE * SURE * square and nats >= best - ENOUGH:
+            return family
+    return None
 
 
 def contested(model: Model, contest: Contest, rows: Rows, learning: Learning) -> tuple[Model, tuple[Change, ...]]:
@@ -240,21 +261,26 @@ def _alone(spec: Spec, family: str, memory: Memory, known: Spec | None = None) -
 
 
 def _batch(spec: Spec) -> int:
-    """Rows that candidates learn at once: a batch, or as many as are worth making mixtures of."""
-    return max(FIRST, spec.batch_size)
+    """Rows that candidates learn at once, once blocks are as long as they get."""
+    return max(LEAST, spec.batch_size)
 
 
-def _every(spec: Spec, d: int, family: str) -> int:
-    """One block of how many candidates of d features learn, beside a model of that family."""
-    if isinstance(spec.memory, Forever):
-        span = math.inf
-    elif isinstance(spec.memory, HalfLife):
-        span = spec.memory.rows / math.log(2.0)
-    else:
-        span = float(spec.memory.rows) if isinstance(spec.memory, Window) else 0.0
-    cost = {name: _cost(name, d) for name in {*spec.families, family}}
-    most = max(EVERY, math.ceil(sum(cost[name] for name in spec.families) / (SHARE * cost[family])))
-    return max(1, min(most, int(min(span / spec.start_rows(d), most))))
+def _every(spec: Spec, d: int, family: str, learned: int) -> int:
+    """One block of how many candidates learn after so many rows of d features, beside a model of that family."""
+    start = spec.start_rows(d)
+    if learned < TRIAL * start:
+        return 1
+    cost = {name: spec.n_components * _cost(name, d) for name in {*spec.families, family}}
+    beside = sum(ALONE + cost[name] for name in spec.families)
+    span = _span(spec) if isinstance(spec.memory, Forever | HalfLife | Window) else 0.0
+    return max(1, int(min(beside / (SHARE * (TOGETHER + cost[family])), span / start)))
+
+
+def _span(spec: Spec) -> float:
+    """How many rows the memory amounts to, as far as that is known beforehand."""
+    if isinstance(spec.memory, HalfLife):
+        return spec.memory.rows / math.log(2.0)
+    return float(spec.memory.rows) if isinstance(spec.memory, Window) else math.inf
 
 
 def _cost(family: str, d: int) -> int:

@@ -163,11 +163,12 @@ def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
 def _until_look(model: Model) -> int:
     """Batches until the basis, the sample or the contest is due to be looked at."""
     batches = BASIS_BATCHES - model.generation % BASIS_BATCHES
-    lasts = () if model.sample is None else (model.sample.last,)
+    learned, size = model.learned, model.spec.batch_size
+    if model.sample is not None:
+        batches = min(batches, (model.sample.last - learned) // size + 1)
     if model.contest is not None:
-        lasts += (model.contest.end - 1,)
-    due = ((last - model.learned) // model.spec.batch_size + 1 for last in lasts)
-    return min(batches, min(due, default=batches))
+        batches = min(batches, (model.contest.end - 1 - learned) // size + 1)
+    return batches
 
 
 def _after(run: batches.Run, before: Model, rows: Rows) -> tuple[Model, Learned]:
@@ -188,22 +189,12 @@ def _looked_after(
     if sample is not None and sample.wants(before.learned, model.learned):
         model, more = sampled(model, x[:n], None if w is None else w[:n], None if t is None else t[:n])
         changes += more
-    if before.spec.families:
+    if before.contest is not None and before.contest.start < model.learned:
         weights = np.ones(n) if w is None else w[:n]
         times = np.full(n, np.nan) if t is None else t[:n]
-        model, more = _contested(model, before, Rows(x[:n], weights, times))
+        model, more = contested(model, before.contest, Rows(x[:n], weights, times), _all_learned)
         changes += more
     return model, changes
-
-
-def _contested(model: Model, before: Model, rows: Rows) -> tuple[Model, tuple[Change, ...]]:
-    """The model after it learned these rows, its family contested where that is due."""
-    contest = before.contest
-    if contest is None and before.spec.families and before.warming:
-        contest = Contest.begun(before.spec, before.d)
-    if contest is None or contest.start >= model.learned:
-        return model, ()
-    return contested(model, contest, rows, _all_learned)
 
 
 def _all_learned(model: Model, rows: Rows) -> Model:
@@ -227,8 +218,13 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
         model = replace(model, evidence=evidence)
     model, changes = started(model, learned)
-    model, more = _contested(model, before, rows)
-    return model, Learned(len(rows), 1, gained, changes + more)
+    contest = before.contest
+    if before.spec.families and before.warming:
+        contest = Contest.begun(before.spec, before.d)
+    if contest is not None:
+        model, more = contested(model, contest, rows, _all_learned)
+        changes += more
+    return model, Learned(len(rows), 1, gained, changes)
 
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:

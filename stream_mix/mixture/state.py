@@ -156,6 +156,7 @@ def _contest_to_state(contest: Contest) -> dict[str, Tree]:
         "fresh": _rows_to_state(fresh),
         "start": contest.start,
         "end": contest.end,
+        "rest": contest.rest,
     }
 
 
@@ -169,6 +170,7 @@ def _contest_from_state(state: Mapping[str, Tree]) -> Contest:
         fresh=(fresh,) if len(fresh) else (),
         start=state["start"],
         end=state["end"],
+        rest=state["rest"],
     )
 
 
