@@ -19,7 +19,8 @@ WITHIN = 0.02
 
 
 def _run(source: Source, options: Options) -> Sequence[Record]:
-    names = source.choose(likelihood.QUICK if options.quick else likelihood.SETS, likelihood.MADE, others=True)
+    wanted = likelihood.QUICK if options.quick else likelihood.SETS
+    names = source.choose(wanted, likelihood.MADE, others=True)
     seeds = options.some(5, 5)
     runs = options.crew.each(_one, [(source, name, seed) for name in names for seed in seeds])
     return [row for name in names for row in _rows(name, [next(runs) for _ in seeds])]
@@ -33,7 +34,8 @@ def _rows(name: str, runs: list[dict[str, tuple[float, float, str]]]) -> list[Re
         gains = [run[kind][0] - run[best][0] for run in runs]
         chosen = Counter(run[kind][2] for run in runs).most_common()
         row = record(
-            name, f"{ours.MIXTURE.name} {kind}", gains, seeds=len(runs), ari=mean(run[kind][1] for run in runs),
+            name, f"{ours.MIXTURE.name} {kind}", gains, seeds=len(runs),
+            ari=mean(run[kind][1] for run in runs),
             log_density=mean(run[kind][0] for run in runs),
             chosen=", ".join(f"{word} {count}" for word, count in chosen) if kind == "auto" else "",
         )  # fmt: skip
@@ -62,9 +64,10 @@ FAMILY = Family(
     name="covariance",
     title='Log density of held-back rows with covariance_type="auto", beside each type',
     notes=(
-        "A fifth of the shuffled rows is held back, the others are learned in one pass. gain: mean log density",
-        "of a held-back row, above that of the type that turns out best on average; nats; mean over seeds,",
-        "least and greatest. ARI: of the same rows. chosen: the types in use at the end, and in how many runs.",
+        "A fifth of the shuffled rows is held back, the others are learned in one pass. gain: mean log",
+        "density of a held-back row, above that of the type that turns out best on average; nats; mean over",
+        "seeds, least and greatest. ARI: of the same rows. chosen: types in use at the end, and in how many",
+        "runs.",
     ),
     columns=(
         ("seeds", "seeds"), ("log_density", "log density"), ("value", "gain"), ("low", "least"),

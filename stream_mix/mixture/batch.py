@@ -31,7 +31,7 @@ SAMPLE = 4
 """The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
 
 PARTS, _SWEEPS = 4, 20
-"""Parts of the rows that are foretold by turns where rows say which family it is, and sweeps of those fits."""
+"""Parts of the rows that are foretold by turns, where rows say which family it is; sweeps of those fits."""
 
 _NO_DENSITY = -1e300
 """A log density that stays a number when another is subtracted."""
@@ -66,8 +66,8 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
     Soft assignment stops when the mean log density changes by less than `tol`; hard assignment when the
     squared moves of all means, added up, are at most `tol` times the mean variance of a feature. `start`, in
     the data's units, takes the place of the usual start: greedy k-means++ and guided swaps. The memory of the
-    spec forgets nothing here; it begins with what is learned next. Where the rows say which family it is, each
-    is fitted to parts of them and foretells the others (`contest`); from there on it stays.
+    spec forgets nothing here; it begins with what is learned next. Where the rows say which family it is,
+    each is fitted to parts of them and foretells the others (`contest`); from there on it stays.
 
     Raises ValueError where there are no rows, or where a covariance is no longer positive definite (not with
     a `reg_covar` > 0).
@@ -189,7 +189,8 @@ def _foretelling(x: Array, w: Array, spec: Spec, tol: float) -> str:
     """The family that rows x (n, d) of weights w (n,) speak for: fitted to all parts but one, it foretells
     that one, by turns."""
     x, w = _drawn(x, w, spec, np.random.default_rng(spec.random_state))
-    told = [_foretold(x, w, replace(spec, family=family, families=()), tol) for family in spec.families]
+    alone = replace(spec, families=(), prior=started_prior(spec.prior))
+    told = [_foretold(x, w, replace(alone, family=family), tol) for family in spec.families]
     chosen: int | None = 0
     while chosen is not None:
         found = chosen

@@ -1,26 +1,26 @@
 """Which family of components it is, where nobody says: the one that foretells the stream best.
 
-Nobody knows whether clusters are round, upright, of one shape or each of its own; and while rows are few, even
-those that know are better served by fewer numbers to estimate. So beside the model stand candidates, one for
-each family, whole models that learn the stream by themselves. Block by block each foretells rows before it
-learns them. The model is of the family in use; where another family has foretold rows better beyond doubt,
-its candidate takes the model's place. So what is in use is what a model of that family alone would be.
+Nobody knows whether clusters are round, upright, of one shape or each of its own; and while rows are few,
+even those that know are better served by fewer numbers to estimate. So beside the model stand candidates,
+one for each family: whole models, which learn the stream by themselves. Block by block each foretells rows
+before it learns them. Where another family than the model's has foretold rows better beyond doubt, its
+candidate takes the model's place. So what is in use is what a model of that family alone would be.
 
-What speaks for a family is summed as in `adaptive` (Page 1954): the log density that a row would have gained,
-from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE` standard errors,
-too: between two families that are both wrong the sum wanders, and e^sum says nothing of chance. The first in
-use is the one with the fewest parameters, so few rows never speak for a richer one.
+What speaks for a family is summed as in `adaptive` (Page 1954): the log density that rows would have
+gained, from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE`
+standard errors, too, since between two families that are both wrong the sum wanders, and e^sum says nothing
+of chance. The first in use is the one with the fewest parameters, and of two that foretell alike that one
+stays.
 
-One record of full second moments, from which the other families' covariances could be derived, would do with
-one E-step, but that of the family in use would place the components of all of them, a diagonal family would
-pay for d^2 numbers, and a family's record would not be what that family learns alone.
+One record of full second moments, from which the covariances of all families can be derived, would need one
+E-step only. But the family in use would then place everybody's components, a diagonal one would pay for d^2
+numbers, and no family's record would be what that family learns by itself.
 
-What it costs: each row is learned twice for `TRIAL` starts' worth of rows, once by the model and once by each
-candidate. From then on candidates learn one block of many, few enough to cost `SHARE` of what the model does.
-A memory that forgets has them on a clock of their own: half-life and window are as many times shorter in
-rows, the same in the stream, as long as they still hold a start's worth. Where memory goes by event time, or
-finds its half-life by itself, candidates learn all rows. Blocks are cut by the number of learned rows: how
-rows are grouped changes nothing.
+What it costs: for `TRIAL` starts' worth of rows candidates learn all of them. From then on they learn one
+block of many, few enough to cost `SHARE` of what the model does. Half-life and window are then as many
+times shorter for them in rows, which is the same in the stream, and blocks come often enough that they hold
+a start's worth all the same. Where memory goes by event time, or finds its half-life by itself, candidates
+go on learning all rows. Blocks are cut by the number of learned rows: how rows are grouped changes nothing.
 """
 
 from __future__ import annotations
@@ -33,15 +33,12 @@ import numpy as np
 
 from .adaptive import ENOUGH
 from .arrays import Array
-from .changes import Change, Renamed, renamed
 from .families import FAMILIES
 from .folders import answer
 from .following import going_on
 from .memory import Forever, HalfLife, Memory, Window
-from .model import Model, parameters, posterior
+from .model import Model, posterior
 from .rows import Rows
-from .sampling import begun as sample_begun
-from .sampling import size
 from .spec import Spec
 
 SURE = 3.0
@@ -55,8 +52,8 @@ MOST = 8.0
 """The most nats that one row can speak for a family or against it: no change rests on a few odd rows."""
 
 FIRST, GROWTH, LEAST = 16, 4, 32
-"""Rows of the first block, and of every block at least; which part of all rows so far the next one is, until it
-is as long as a batch, or as `LEAST` where a batch is shorter: a batch has to be worth making mixtures of."""
+"""Rows of the first block, and of every block at least; which part of all rows so far the next one is, until
+it is as long as a batch, or as `LEAST` where batches are shorter: it has to be worth making mixtures of."""
 
 TRIAL = 4
 """Starts' worth of rows (`Spec.start_rows`) that candidates learn before they rest between blocks."""
@@ -134,8 +131,7 @@ class Contest:
 
     def _judged(self, foretold: list[Array], w: Array, span: float) -> Contest:
         """The contest after each candidate has foretold rows of weights w (n,) with the log densities
-        `foretold`, where memory amounts to `span` rows: weights say what rows count beside each other, not how
-        many there are."""
+        `foretold`, where memory amounts to `span` rows."""
         evidence, squares = [], []
         for nats, square, found in zip(self.evidence, self.squares, foretold, strict=True):
             more, off = gained(found, foretold[self.chosen], w)
@@ -154,7 +150,7 @@ class Contest:
         return replace(self, evidence=none, squares=none)
 
     def after(self, learned: int) -> Contest:
-        """The same candidates with a block that begins after so many rows, and nothing that speaks for any."""
+        """The same candidates, their block to begin after so many rows, with nothing that speaks for any."""
         return replace(self.undecided(), fresh=(), start=learned, end=learned + self.end - self.start)
 
     def each(self, model: Callable[[Model], Model], rows: Callable[[Rows], Rows]) -> Contest:
@@ -164,8 +160,8 @@ class Contest:
 
 
 def gained(found: Array, used: Array, w: Array) -> tuple[float, float]:
-    """The nats by which log densities `found` (n,) of rows of weights w (n,) exceed those in use, and the
-    squares of each row's share in them.
+    """The nats by which log densities `found` (n,) of rows of weights w (n,) exceed those in use, and the sum
+    of their squares; weights say what rows count beside each other, not how many there are.
 
     >>> gained(np.array([-1.0, -99.0]), np.array([-2.0, -3.0]), np.array([5.0, 5.0]))
     (-7.0, 65.0)
@@ -175,8 +171,8 @@ def gained(found: Array, used: Array, w: Array) -> tuple[float, float]:
 
 
 def spoken_for(evidence: Sequence[float], squares: Sequence[float]) -> int | None:
-    """Which family rows speak for beyond doubt, by sums of what each gained and of the squares: the first that
-    is nearly as good as the best, since a richer one has to be better beyond doubt; None: none.
+    """Which family rows speak for beyond doubt, by sums of what each gained and of the squares: the first
+    that is nearly as good as the best, since a richer one has to be better; None: none.
 
     >>> spoken_for([0.0, 40.0, 50.0], [0.0, 80.0, 80.0]), spoken_for([0.0, 40.0, 8.0], [0.0, 800.0, 1.0])
     (1, None)
@@ -188,61 +184,6 @@ def spoken_for(evidence: Sequence[float], squares: Sequence[float]) -> int | Non
     return None
 
 
-def contested(model: Model, contest: Contest, rows: Rows, learning: Learning) -> tuple[Model, tuple[Change, ...]]:
-    """The model, which has just learned these rows, with its contest taken through them; and, where another
-    family took over, as that family's candidate, and what that did to components."""
-    first = model.learned - len(rows)
-    contest, behind = contest.taking(rows, first), None
-    while contest.start + contest.waiting == contest.end:
-        behind = contest.end
-        contest = contest.onward(model.spec, learning).taking(rows, first)
-    if behind is None or contest.family == model.spec.family:
-        return replace(model, contest=contest), ()
-    return taken_over(replace(model, contest=contest), rows[behind - first :], learning)
-
-
-def taken_over(model: Model, rest: Rows, learning: Learning) -> tuple[Model, tuple[Change, ...]]:
-    """The candidate in use in the model's place, after it learned the rest of the rows, under the model's ids
-    as far as components are the same; and what happened to them."""
-    contest = model.contest
-    assert contest is not None
-    new = contest.candidates[contest.chosen]
-    spec = replace(model.spec, family=new.spec.family, n_components=new.spec.n_components)
-    new = learning(going_on(new, spec), rest)
-    ids = _renamed(model, new)
-    components = [-1] * new.k
-    for component, place in zip(ids.components, ids.order, strict=True):
-        components[place] = component
-    # Rows that only the model learned are in nobody's sample: the candidate's stands for them too.
-    sample, same = new.sample, new.learned == model.learned
-    if sample is not None and not same:
-        most, seed = size(spec.most, new.d), spec.random_state
-        review = None if sample.review is None else 2 * model.learned
-        sample = sample_begun(sample.settled(), most, model.learned, seed, ids.named)
-        sample = replace(sample, review=review)
-    after = replace(
-        model,
-        spec=new.spec,
-        components=tuple(components),
-        store=new.store,
-        reservoir=new.reservoir,
-        next_start=new.next_start,
-        sample=None if sample is None else replace(sample, named=ids.named),
-        choice=new.choice,
-    )
-    return after, (Change("rebased", -1, (), model.learned), *ids.changes)
-
-
-def _renamed(model: Model, new: Model) -> Renamed:
-    """The new model's components under the ids of the model: each one's mass goes, by half, to whose mean the
-    other model takes it for, in both directions."""
-    named = max(model.components) + 1 if model.sample is None else model.sample.named
-    before, after = parameters(model), parameters(new)
-    theirs = before.weights[:, None] * posterior(new, before.means).p
-    mine = posterior(model, after.means).p.T * after.weights
-    return renamed(model.components, named, 0.5 * (theirs + mine), model.learned)
-
-
 def _log_density(model: Model, x: Array) -> Array:
     """Log densities (n,) of rows x (n, d), in the data's units."""
     found = None if model.spec.robust else answer(model.spec, model.moments, x, "log_density")
@@ -250,8 +191,8 @@ def _log_density(model: Model, x: Array) -> Array:
 
 
 def _alone(spec: Spec, family: str, memory: Memory, known: Spec | None = None) -> Spec:
-    """A candidate's choices: those of the model, with a family and a memory of its own, and as many components
-    as it had if `known`."""
+    """A candidate's choices: those of the model, with a family and a memory of its own, and as many
+    components as it had if `known`."""
     k = spec.n_components if known is None else known.n_components
     found = replace(
         spec, family=family, families=(), memory=memory, n_components=k, batch_size=_batch(spec),
@@ -266,7 +207,8 @@ def _batch(spec: Spec) -> int:
 
 
 def _every(spec: Spec, d: int, family: str, learned: int) -> int:
-    """One block of how many candidates learn after so many rows of d features, beside a model of that family."""
+    """One block of how many candidates learn after so many rows of d features, beside a model of that
+    family."""
     start = spec.start_rows(d)
     if learned < TRIAL * start:
         return 1

@@ -15,7 +15,7 @@ from . import batches
 from .arrays import Array, Ints
 from .background import Background, moments_of
 from .changes import Change
-from .contest import Contest, contested
+from .contest import Contest
 from .em import centred, moments_with_holes, sums_of
 from .following import followed
 from .kernels import Told, has_missing
@@ -27,6 +27,7 @@ from .recentring import BASIS_BATCHES, in_reach, with_origins
 from .review import sampled
 from .rows import LARGEST, Rows
 from .starting import kept, started
+from .takeover import contested
 
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
@@ -128,6 +129,12 @@ def flush(model: Model) -> tuple[Model, Learned]:
     return replace(model, pending=Rows.none(model.d)), done
 
 
+def all_learned(model: Model, rows: Rows) -> Model:
+    """The model after all of the rows, the last batch shorter where it has to be."""
+    model, _ = learn(model, rows)
+    return flush(model)[0]
+
+
 def rows_until_batch(model: Model) -> int:
     """How many more rows fill the batch that is being gathered."""
     return model.spec.batch_size - len(model.pending)
@@ -192,15 +199,9 @@ def _looked_after(
     if before.contest is not None and before.contest.start < model.learned:
         weights = np.ones(n) if w is None else w[:n]
         times = np.full(n, np.nan) if t is None else t[:n]
-        model, more = contested(model, before.contest, Rows(x[:n], weights, times), _all_learned)
+        model, more = contested(model, before.contest, Rows(x[:n], weights, times), all_learned)
         changes += more
     return model, changes
-
-
-def _all_learned(model: Model, rows: Rows) -> Model:
-    """The model after all of the rows, the last batch shorter where it has to be."""
-    model, _ = learn(model, rows)
-    return flush(model)[0]
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
@@ -222,7 +223,7 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
     if before.spec.families and before.warming:
         contest = Contest.begun(before.spec, before.d)
     if contest is not None:
-        model, more = contested(model, contest, rows, _all_learned)
+        model, more = contested(model, contest, rows, all_learned)
         changes += more
     return model, Learned(len(rows), 1, gained, changes)
 

@@ -111,8 +111,8 @@ def live_of(
 
 
 def _due(model: Model) -> Ints:
-    """Numbers of the rows that are wanted next of a settled model, ascending: by its sample, and by its contest.
-    The last is that of a row after which one of them is looked at."""
+    """Numbers of the rows that are wanted next of a settled model, ascending: by its sample, and by its
+    contest. The last is that of a row after which one of them is looked at."""
     if (contest := model.contest) is None:
         return _NONE if model.sample is None else model.sample.due
     block = np.arange(contest.start, contest.end)
@@ -155,8 +155,8 @@ def model_of(live: Live, before: Model) -> Model:
 
 
 def _handed_over(before: Model, kept: Array, learned: int) -> Model:
-    """The model with the rows (n, d + 2) that were kept, their weights and times behind, where they belong: in
-    its reservoir or its sample, and in its contest."""
+    """The model with the rows (n, d + 2) that were kept, weights and times behind, where they belong: in its
+    reservoir or its sample, and in its contest."""
     if not len(kept):
         return before
     sample, contest, first = before.sample, before.contest, before.learned

@@ -22,19 +22,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .adaptive import Choice
-from .arrays import Ints
 from .basis import Basis
 from .changes import Change
-from .contest import Contest, taken_over
-from .learning import flush, learn
+from .learning import all_learned, flush, learn
 from .memory import Store
 from .model import Model
 from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
 from .sampling import begun, mixed, size
-from .spec import Spec
 from .starting import rebased, reviewed
+from .takeover import beside, of_family
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
 
     `n_components` is the most components that an approximate merge may leave, as many as `model` has unless
     given; with more, those of `other` that are like none of ours (joining them would cost more than BIC
-    charges for a component) stay as new ones. Where the rows say which family it is, the other model's candidate
-    for ours takes its place, and candidates are merged, too. Raises ValueError where family, assignment, memory or number
-    of features differ, or where a number of components makes no sense.
+    charges for a component) stay as new ones. Where the rows say which family it is, the other model's
+    candidate for ours takes its place, and candidates are merged, too. Raises ValueError where family,
+    assignment, memory or number of features differ, or where a number of components makes no sense.
 
     >>> from stream_mix.mixture import Spec
     >>> spec = Spec(n_components=2, batch_size=4)
@@ -84,14 +82,14 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     >>> both.learned, merged.exact
     (8, True)
     """
-    other = _of_family(other, model.spec)
+    other = of_family(other, model.spec, all_learned)
     _same_kind(model, other)
     most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
         return _told(model, other), Merged(exact=True)
-    contest = _contest(model, other)
+    contest = beside(model, other, merge)
     (model, _), (other, _) = flush(model), flush(other)
     basis = _common_basis(model, other)
     model, other = rebased(model, basis), rebased(other, basis)
@@ -132,65 +130,6 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         late=0,
     )
     return (first, *[further] * (n - 1))
-
-
-def arranged(model: Model, columns: Ints) -> Model:
-    """The model with its features in another order: column j of the result is columns[j] of the model."""
-    store = []
-    for bucket in model.store:
-        basis, scatter = bucket.basis, bucket.scatter[..., columns]
-        if bucket.kind != "diag":
-            scatter = scatter[..., columns, :]
-        store.append(
-            replace(
-                bucket,
-                basis=Basis(basis.origin[columns], basis.scale[columns]),
-                seen=bucket.seen[:, columns],
-                mean=bucket.mean[:, columns],
-                scatter=np.ascontiguousarray(scatter),
-            )
-        )
-    def turned(rows: Rows) -> Rows:
-        return Rows(rows.x[:, columns], rows.w, rows.t)
-
-    contest = model.contest
-    return replace(
-        model,
-        store=tuple(store),
-        pending=turned(model.pending),
-        reservoir=tuple(map(turned, model.reservoir)),
-        sample=None if model.sample is None else model.sample.arranged(columns),
-        contest=None if contest is None else contest.each(lambda one: arranged(one, columns), turned),
-    )
-
-
-def _of_family(model: Model, spec: Spec) -> Model:
-    """The model as its candidate for the family of `spec`, where it has one that learned rows and is of another
-    family."""
-    contest = model.contest
-    if contest is None or model.spec.families != spec.families or model.spec.family == spec.family:
-        return model
-    chosen = model.spec.families.index(spec.family)
-    if contest.candidates[chosen].warming:
-        return model
-    return taken_over(replace(model, contest=replace(contest, chosen=chosen)), Rows.none(model.d), _learned)[0]
-
-
-def _learned(model: Model, rows: Rows) -> Model:
-    return flush(learn(model, rows)[0])[0]
-
-
-def _contest(model: Model, other: Model) -> Contest | None:
-    """The candidates of both merged, family by family, with nothing that speaks for any; None where one model
-    has none."""
-    ours, theirs = model.contest, other.contest
-    if ours is None or theirs is None:
-        return None
-    memory, candidates = model.spec.memory, []
-    for mine, its in zip(ours.candidates, theirs.candidates, strict=True):
-        both = (replace(one, spec=replace(one.spec, memory=memory)) for one in (mine, its))
-        candidates.append(merge(*both)[0])
-    return replace(ours, candidates=tuple(candidates)).after(model.rows + other.rows)
 
 
 def _same_kind(model: Model, other: Model) -> None:

@@ -118,8 +118,8 @@ class Spec:
 
     @property
     def asked(self) -> Spec:
-        """The specification as a model begins with it, whatever number of components and family its rows asked
-        for."""
+        """The specification as a model begins with it, whatever number of components and which family its
+        rows asked for."""
         k = self.n_components if self.up_to is None else 1
         family = self.families[0] if self.families else self.family
         same = (k, family) == (self.n_components, self.family)

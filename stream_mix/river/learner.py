@@ -34,10 +34,10 @@ from ..mixture import (
     to_state,
 )
 from ..mixture import posterior as model_posterior
+from ..mixture.arranging import arranged
 from ..mixture.arrays import Array
 from ..mixture.lateness import check_lateness, on_time
 from ..mixture.live import Live, goes_live, live_of, model_of
-from ..mixture.merging import arranged
 from .beside import along, unix_seconds, weight
 from .checks import memory_of, whole
 from .frames import Table, read_frame

@@ -24,6 +24,7 @@ from stream_mix.mixture import (
     flush,
     health,
     learn,
+    named_family,
     parameters,
     posterior,
 )
@@ -53,7 +54,7 @@ class Hostile:
     early: bool
 
     def spec(self, family: str) -> Spec:
-        return Spec(family=family, **self.choices)  # type: ignore[arg-type]  # choices are checked by Spec itself
+        return Spec(**{**named_family(family), **self.choices})
 
 
 def hostile(seed: int) -> Hostile:
