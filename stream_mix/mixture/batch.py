@@ -192,10 +192,13 @@ def _foretelling(x: Array, w: Array, spec: Spec, tol: float) -> str:
     alone = replace(spec, families=(), prior=started_prior(spec.prior))
     told = [_foretold(x, w, replace(alone, family=family), tol) for family in spec.families]
     chosen: int | None = 0
-    while chosen is not None:
+    # At most so often, should three families beat each other in turn.
+    for _ in spec.families:
+        if chosen is None:
+            break
         found = chosen
-        sums = [gained(one, told[found], w) for one in told]
-        chosen = spoken_for([nats for nats, _ in sums], [square for _, square in sums])
+        sums = [gained(one, told[found], w, x.shape[1]) for one in told]
+        chosen = spoken_for([nats for nats, _ in sums], [square for _, square in sums], found)
     return spec.families[found]
 
 

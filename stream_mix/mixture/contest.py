@@ -9,8 +9,8 @@ candidate takes the model's place. So what is in use is what a model of that fam
 What speaks for a family is summed as in `adaptive` (Page 1954): the log density that rows would have
 gained, from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE`
 standard errors, too, since between two families that are both wrong the sum wanders, and e^sum says nothing
-of chance. The first in use is the one with the fewest parameters, and of two that foretell alike that one
-stays.
+of chance. The first in use is the one with the fewest parameters, and a richer one must foretell rows better
+than a simpler one does, not as well.
 
 One record of full second moments, from which the covariances of all families can be derived, would need one
 E-step only. But the family in use would then place everybody's components, a diagonal one would pay for d^2
@@ -41,15 +41,21 @@ from .model import Model, posterior
 from .rows import Rows
 from .spec import Spec
 
-SURE = 3.0
-"""Standard errors that a sum must be away from 0, beside `ENOUGH`."""
+SURE = 2.0, 3.0
+"""Standard errors that a sum must be away from 0, beside `ENOUGH`: for a family with fewer parameters than
+the one in use, and for one with more."""
+
+FADING = 1.0
+"""Half-lives of the sums in all rows so far: what was foretold by candidates that knew next to nothing fades
+soon."""
 
 REST = 0.5
 """The share of the rows so far, or of those that memory amounts to, that must come between two changes: rows
 that come together are alike, so what speaks for a family in one stretch need not in the next."""
 
 MOST = 8.0
-"""The most nats that one row can speak for a family or against it: no change rests on a few odd rows."""
+"""The most nats, for each root of a feature as log densities spread, that one row can speak for a family or
+against it: far outliers do not outweigh all other rows."""
 
 FIRST, GROWTH, LEAST = 16, 4, 32
 """Rows of the first block, and of every block at least; which part of all rows so far the next one is, until
@@ -132,13 +138,14 @@ class Contest:
     def _judged(self, foretold: list[Array], w: Array, span: float) -> Contest:
         """The contest after each candidate has foretold rows of weights w (n,) with the log densities
         `foretold`, where memory amounts to `span` rows."""
+        kept = 2.0 ** (-FADING * len(w) / self.end)
         evidence, squares = [], []
         for nats, square, found in zip(self.evidence, self.squares, foretold, strict=True):
-            more, off = gained(found, foretold[self.chosen], w)
-            evidence.append(max(nats + more, 0.0))
-            squares.append(square + off if nats + more > 0.0 else 0.0)
+            more, off = gained(found, foretold[self.chosen], w, self.candidates[0].d)
+            evidence.append(max(kept * nats + more, 0.0))
+            squares.append(kept * square + off if evidence[-1] > 0.0 else 0.0)
         judged = replace(self, evidence=tuple(evidence), squares=tuple(squares))
-        better = None if self.end < self.rest else spoken_for(evidence, squares)
+        better = None if self.end < self.rest else spoken_for(evidence, squares, self.chosen)
         if better is None:
             return judged
         rest = self.end + math.ceil(REST * min(self.end, span))
@@ -159,27 +166,32 @@ class Contest:
         return replace(self, candidates=tuple(model(one) for one in self.candidates), fresh=fresh)
 
 
-def gained(found: Array, used: Array, w: Array) -> tuple[float, float]:
-    """The nats by which log densities `found` (n,) of rows of weights w (n,) exceed those in use, and the sum
-    of their squares; weights say what rows count beside each other, not how many there are.
+def gained(found: Array, used: Array, w: Array, d: int) -> tuple[float, float]:
+    """The nats by which log densities `found` (n,) of rows of d features and weights w (n,) exceed those in
+    use, and the sum of their squares; weights say what rows count beside each other, not how many there are.
 
-    >>> gained(np.array([-1.0, -99.0]), np.array([-2.0, -3.0]), np.array([5.0, 5.0]))
+    >>> gained(np.array([-1.0, -99.0]), np.array([-2.0, -3.0]), np.array([5.0, 5.0]), d=1)
     (-7.0, 65.0)
     """
-    nats = np.clip(np.nan_to_num(found - used, nan=0.0), -MOST, MOST) * (w / w.mean())
+    most = MOST * math.sqrt(d)
+    nats = np.clip(np.nan_to_num(found - used, nan=0.0), -most, most) * (w / w.mean())
     return float(nats.sum()), float(np.square(nats).sum())
 
 
-def spoken_for(evidence: Sequence[float], squares: Sequence[float]) -> int | None:
-    """Which family rows speak for beyond doubt, by sums of what each gained and of the squares: the first
-    that is nearly as good as the best, since a richer one has to be better; None: none.
+def spoken_for(evidence: Sequence[float], squares: Sequence[float], chosen: int) -> int | None:
+    """Which family rows speak for beyond doubt, and against the one in use, by sums of what each gained and
+    of the squares: the first that is nearly as good as the best, since a richer one has to be better; None:
+    none.
 
-    >>> spoken_for([0.0, 40.0, 50.0], [0.0, 80.0, 80.0]), spoken_for([0.0, 40.0, 8.0], [0.0, 800.0, 1.0])
-    (1, None)
+    >>> spoken_for([0.0, 40.0, 50.0], [0.0, 80.0, 80.0], chosen=0)
+    1
+    >>> spoken_for([0.0, 40.0, 8.0], [0.0, 800.0, 1.0], chosen=0) is None
+    True
     """
     best = max(evidence)
     for family, (nats, square) in enumerate(zip(evidence, squares, strict=True)):
-        if nats > ENOUGH and nats * nats >= SURE * SURE * square and nats >= best - ENOUGH:
+        sure = SURE[family > chosen]
+        if nats > ENOUGH and nats * nats >= sure * sure * square and nats >= best - ENOUGH:
             return family
     return None
 

@@ -104,11 +104,13 @@ def test_round_rows_never_speak_for_another_family(d: int) -> None:
 
 
 def test_the_simpler_of_two_that_are_nearly_as_good() -> None:
-    assert spoken_for([0.0, 100.0, 100.0 + ENOUGH, 0.0], [0.0, 9.0, 9.0, 0.0]) == 1
-    assert spoken_for([0.0, 100.0, 101.0 + ENOUGH, 0.0], [0.0, 9.0, 9.0, 0.0]) == 2
-    assert spoken_for([0.0, ENOUGH, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]) is None
-    doubtful = (ENOUGH + 1.0) ** 2 / SURE**2 + 1e-6
-    assert spoken_for([0.0, ENOUGH + 1.0, 0.0, 0.0], [0.0, doubtful, 0.0, 0.0]) is None
+    assert spoken_for([0.0, 100.0, 100.0 + ENOUGH, 0.0], [0.0, 9.0, 9.0, 0.0], 0) == 1
+    assert spoken_for([0.0, 100.0, 101.0 + ENOUGH, 0.0], [0.0, 9.0, 9.0, 0.0], 0) == 2
+    assert spoken_for([0.0, ENOUGH, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], 0) is None
+    nats = ENOUGH + 1.0
+    doubtful = (nats / SURE[1]) ** 2 + 1e-6
+    assert spoken_for([0.0, 0.0, nats, 0.0], [0.0, 0.0, doubtful, 0.0], 0) is None
+    assert spoken_for([0.0, 0.0, nats, 0.0], [0.0, 0.0, doubtful, 0.0], 3) == 2, "a simpler one needs less"
 
 
 def test_what_takes_over_is_what_that_family_has_learned() -> None:
