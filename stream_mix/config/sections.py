@@ -236,8 +236,7 @@ class Model(Section):
     name: Name = "mixture"
     """names the model in topics and commands"""
     family: Literal["kmeans", "spherical", "diag", "tied", "full", "auto"] = "full"
-    """components: equal spheres of equal weight, spheres, upright ellipses, one ellipse for all, or any;
-    "auto": of the last four the one that foretells the stream best"""
+    """equal spheres, spheres, upright ellipses, one ellipse for all, any; "auto": which foretells best"""
     n_components: Components = 8
     """number of components; "auto": as many as the rows speak for, and anew as they come"""
     up_to: Count = 64
