@@ -31,7 +31,7 @@ def _run(source: Source, options: Options) -> Sequence[Record]:
             errors = [run[learner]["ece"] for run in found]
             also = {key: mean(run[learner][key] for run in found) for key in ("accuracy", "confidence")}
             row = record(name, learner, errors, seeds=len(errors), **also)
-            ours_here = learner in (ours.MIXTURE.name, f"{ours.MIXTURE.name} auto")
+            ours_here = learner == ours.MIXTURE.name
             rows.append(judged(row, row["value"] < MOST, f"< {MOST}", MOST) if ours_here else row)
     return rows
 
