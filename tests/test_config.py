@@ -86,7 +86,7 @@ def test_settings_are_frozen() -> None:
         ("models = [3]", "models[0]: found 3, expected a table"),
         (
             "[[models]]\nfamily = 'ful'",
-            "models[0].family: found 'ful', expected 'kmeans', 'spherical', 'diag', 'tied' or 'full'",
+            "models[0].family: found 'ful', expected 'kmeans', 'spherical', 'diag', 'tied', 'full' or 'auto'",
         ),
         (
             "[[models]]\nhalf_life = 5\nwindow = 4",

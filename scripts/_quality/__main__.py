@@ -13,6 +13,7 @@ from . import (
     anomalies,
     calibration,
     centres,
+    covariance,
     drift,
     likelihood,
     missing,
@@ -35,7 +36,7 @@ FAMILIES = {
     for family in (
         centres.FAMILY, centres.IN_ORDER, likelihood.FAMILY, optima.FAMILY, squared_error.FAMILY,
         published.FAMILY, steps.FAMILY, drift.FAMILY, anomalies.FAMILY, unknown_k.FAMILY,
-        calibration.FAMILY, missing.FAMILY, scales.FAMILY, speed.FAMILY,
+        calibration.FAMILY, covariance.FAMILY, missing.FAMILY, scales.FAMILY, speed.FAMILY,
     )
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]

@@ -45,12 +45,13 @@ def _one(source: Source, name: str, seed: int, kinds: Sequence[str]) -> dict[str
     learned, held = order[: data.n // 2], order[data.n // 2 :]
     x, new, truth = data.x[learned], data.x[held], data.bayes[held]
     models: dict[str, Any] = {ours.MIXTURE.name: ours.one_pass(ours.mixture(data.k, seed), x)}
-    for kind in kinds:
+    for kind in ("auto", *kinds):
         if kind != "full":
             model = ours.one_pass(ours.mixture(data.k, seed, covariance_type=kind), x)
             models[f"{ours.MIXTURE.name} {kind}"] = model
-        models[f"sklearn GaussianMixture {kind}"] = peers.em(x, data.k, seed, kind=kind)
-        models[f"batch EM {kind} from the labels"] = peers.em_from_labels(x, data.label[learned], kind)
+        if kind != "auto":
+            models[f"sklearn GaussianMixture {kind}"] = peers.em(x, data.k, seed, kind=kind)
+            models[f"batch EM {kind} from the labels"] = peers.em_from_labels(x, data.label[learned], kind)
     return {learner: _judge(model.predict_proba(new), truth) for learner, model in models.items()}
 
 

@@ -39,7 +39,7 @@ def compare(
         typer.Option(help=f"Numbers of components: 2..12, or 2,4,8. {_DEFAULT} where no --config is given."),
     ] = None,
     family: Annotated[
-        str, typer.Option(help="Families, with commas between: kmeans, spherical, diag, tied, full.")
+        str, typer.Option(help="Families, with commas between: kmeans, spherical, diag, tied, full, auto.")
     ] = "full",
     config: Annotated[
         list[Path] | None,
@@ -104,13 +104,13 @@ def _entries(components: str | None, family: str, configs: list[Path], seed: int
     """What is to be compared: every family with every number, then the models of the configurations."""
     from stream_mix.compare import Entry
     from stream_mix.config import load
-    from stream_mix.mixture import Spec
+    from stream_mix.mixture import Spec, named_family
 
     entries = []
     if components is not None or not configs:
         for kind in names(family) or []:
             for k in numbers(components or _DEFAULT):
-                entries.append(Entry(f"{kind} {k}", Spec(k, kind, random_state=seed)))
+                entries.append(Entry(f"{kind} {k}", Spec(k, **named_family(kind), random_state=seed)))
     for path in configs:
         entries += [Entry(model.name, model.spec()) for model in load(path).models]
     return entries

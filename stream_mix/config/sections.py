@@ -235,8 +235,8 @@ class Model(Section):
 
     name: Name = "mixture"
     """names the model in topics and commands"""
-    family: Literal["kmeans", "spherical", "diag", "tied", "full"] = "full"
-    """components: equal spheres of equal weight, spheres, upright ellipses, one ellipse for all, or any"""
+    family: Literal["kmeans", "spherical", "diag", "tied", "full", "auto"] = "full"
+    """equal spheres, spheres, upright ellipses, one ellipse for all, any; "auto": which foretells best"""
     n_components: Components = 8
     """number of components; "auto": as many as the rows speak for, and anew as they come"""
     up_to: Count = 64
@@ -303,7 +303,7 @@ class Model(Section):
         return mixture.Spec(
             n_components=k,
             up_to=self.up_to if auto else None,
-            family=self.family,
+            **mixture.named_family(self.family),
             assignment=self.assignment,
             memory=memory,
             prior=mixture.Prior(reg_covar=self.reg_covar),

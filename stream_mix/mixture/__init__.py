@@ -20,12 +20,13 @@ from .priors import MAXIMUM_LIKELIHOOD, Prior
 from .remoteness import remoteness
 from .rows import Rows
 from .sharding import shards
-from .spec import Spec
+from .spec import AUTO, Spec, named_family
 from .state import from_state, state_hash, to_state
 from .steps import Averaged, Decreasing
 from .validity import Validity, measured, stability
 
 __all__ = [
+    "AUTO",
     "FAMILIES",
     "MAXIMUM_LIKELIHOOD",
     "Adaptive",
@@ -62,6 +63,7 @@ __all__ = [
     "learn",
     "measured",
     "merge",
+    "named_family",
     "overlaps",
     "parameters",
     "posterior",

@@ -17,8 +17,9 @@ from .arrays import Array
 from .background import Background, moments_of
 from .basis import Basis
 from .choosing import choose
+from .contest import gained, spoken_for
 from .families import Parameters, estimate
-from .model import Model, data_log_density
+from .model import Model, data_log_density, posterior
 from .moments import Moments, lineage_of
 from .moves import Reservoir
 from .rows import Rows
@@ -28,6 +29,12 @@ from .starting import started_prior
 
 SAMPLE = 4
 """The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
+
+PARTS, _SWEEPS = 4, 20
+"""Parts of the rows that are foretold by turns, where rows say which family it is; sweeps of those fits."""
+
+_NO_DENSITY = -1e300
+"""A log density that stays a number when another is subtracted."""
 
 _ROUNDING = 1e-24
 """Squared moves of means, in variances, that mean nothing: one row among 10^9 would move them further."""
@@ -59,7 +66,8 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
     Soft assignment stops when the mean log density changes by less than `tol`; hard assignment when the
     squared moves of all means, added up, are at most `tol` times the mean variance of a feature. `start`, in
     the data's units, takes the place of the usual start: greedy k-means++ and guided swaps. The memory of the
-    spec forgets nothing here; it begins with what is learned next.
+    spec forgets nothing here; it begins with what is learned next. Where the rows say which family it is,
+    each is fitted to parts of them and foretells the others (`contest`); from there on it stays.
 
     Raises ValueError where there are no rows, or where a covariance is no longer positive definite (not with
     a `reg_covar` > 0).
@@ -72,6 +80,8 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
     if not len(rows):
         raise ValueError("fit: there are no rows, expected at least one with a weight > 0")
     x, w = merged(rows.x, rows.w)
+    if spec.families:
+        spec = replace(spec, family=_foretelling(x, w, spec, tol) if start is None else start.family.name)
     basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
     z = basis.forward(x)
     try:
@@ -153,12 +163,7 @@ def merged(x: Array, w: Array) -> tuple[Array, Array]:
 def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
     """The start from all rows, or from a sample drawn evenly over their weights."""
     rng = np.random.default_rng(spec.random_state)
-    size = SAMPLE * spec.start_rows(z.shape[1])
-    if len(z) > size:
-        edges = np.cumsum(w)
-        drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
-        picked, count = np.unique(np.minimum(drawn, len(z) - 1), return_counts=True)
-        z, w = z[picked], count.astype(np.float64)
+    z, w = _drawn(z, w, spec, rng)
     if spec.up_to is not None:
         known = np.tile((~np.isnan(z)).any(axis=0).astype(np.float64), (1, 1))
         rows = Reservoir(z, w, basis, spec.family_value, started_prior(spec.prior), known, spec.hard)
@@ -166,6 +171,51 @@ def _start(z: Array, w: Array, spec: Spec, basis: Basis) -> Parameters:
     return seeded(
         z, w, spec.n_components, spec.family_value, spec.prior, basis, rng, hard=spec.hard, robust=spec.robust
     )
+
+
+def _drawn(x: Array, w: Array, spec: Spec, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Rows x (n, d), or a sample drawn evenly over their weights w (n,) where they are more than `SAMPLE`
+    starts' worth; and what each counts."""
+    size = SAMPLE * spec.start_rows(x.shape[1])
+    if len(x) <= size:
+        return x, w
+    edges = np.cumsum(w)
+    drawn = np.searchsorted(edges, (np.arange(size) + rng.random(size)) / size * edges[-1], side="right")
+    picked, count = np.unique(np.minimum(drawn, len(x) - 1), return_counts=True)
+    return x[picked], count.astype(np.float64)
+
+
+def _foretelling(x: Array, w: Array, spec: Spec, tol: float) -> str:
+    """The family that rows x (n, d) of weights w (n,) speak for: fitted to all parts but one, it foretells
+    that one, by turns."""
+    x, w = _drawn(x, w, spec, np.random.default_rng(spec.random_state))
+    alone = replace(spec, families=(), prior=started_prior(spec.prior))
+    told = [_foretold(x, w, replace(alone, family=family), tol) for family in spec.families]
+    chosen: int | None = 0
+    # At most so often, should three families beat each other in turn.
+    for _ in spec.families:
+        if chosen is None:
+            break
+        found = chosen
+        sums = [gained(one, told[found], w, x.shape[1]) for one in told]
+        chosen = spoken_for([nats for nats, _ in sums], [square for _, square in sums], found)
+    return spec.families[found]
+
+
+def _foretold(x: Array, w: Array, spec: Spec, tol: float) -> Array:
+    """Log densities (n,) of the rows, each under a fit to the parts that it is not in; next to none where
+    there is no fit."""
+    density, part = np.full(len(x), _NO_DENSITY), np.arange(len(x)) % PARTS
+    for own in (part == i for i in range(min(PARTS, len(x)))):
+        if own.all():
+            continue
+        times = np.full(np.count_nonzero(~own), np.nan)
+        try:
+            fitted = fit(Rows(x[~own], w[~own], times), spec, max_iter=_SWEEPS, tol=tol)
+        except ValueError:
+            continue  # without a floor under variances there may be none
+        density[own] = posterior(fitted.model, x[own]).log_density
+    return density
 
 
 def _sweeps(

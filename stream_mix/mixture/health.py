@@ -16,6 +16,9 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
     """Counts, running log-likelihood per row, figures of validity, weight of the lightest component, and what
     computes it all.
 
+    `family` is the one in use; where the rows say which (`Spec.families`), `contender` is how many nats speak
+    for another one (`contest`).
+
     `found` are the figures of an earlier generation, `judged` the batches learned by then; without them they
     are computed now, in milliseconds. `clusters` is the number of clusters after components that overlap are
     taken together (`overlap.clusters`), the other figures are as `Validity` says.
@@ -44,6 +47,7 @@ def health(model: Model, found: Validity | None = None) -> dict[str, int | float
         "t": None if math.isnan(model.t) else model.t,
         "log_likelihood": None if math.isnan(model.log_likelihood) else model.log_likelihood,
         **in_use(model),
+        "contender": None if model.contest is None else max(model.contest.evidence),
         "mass": None,
         "lightest": None,
         "noise": None,

@@ -15,6 +15,7 @@ from . import batches
 from .arrays import Array, Ints
 from .background import Background, moments_of
 from .changes import Change
+from .contest import Contest
 from .em import centred, moments_with_holes, sums_of
 from .following import followed
 from .kernels import Told, has_missing
@@ -26,6 +27,7 @@ from .recentring import BASIS_BATCHES, in_reach, with_origins
 from .review import sampled
 from .rows import LARGEST, Rows
 from .starting import kept, started
+from .takeover import contested
 
 EVIDENCE_HALF_LIFE = 4096.0
 """Rows after which a row counts half in the running log-likelihood."""
@@ -128,6 +130,12 @@ def flush(model: Model) -> tuple[Model, Learned]:
     return replace(model, pending=Rows.none(model.d)), done
 
 
+def all_learned(model: Model, rows: Rows) -> Model:
+    """The model after all of the rows, the last batch shorter where it has to be."""
+    model, _ = learn(model, rows)
+    return flush(model)[0]
+
+
 def rows_until_batch(model: Model) -> int:
     """How many more rows fill the batch that is being gathered."""
     return model.spec.batch_size - len(model.pending)
@@ -146,6 +154,9 @@ def expand(model: Model, d: int) -> Model:
         pending=model.pending.grown(d),
         reservoir=tuple(part.grown(d) for part in model.reservoir),
         sample=None if model.sample is None else model.sample.grown(d),
+        contest=None
+        if model.contest is None
+        else model.contest.each(lambda one: expand(one, d), lambda part: part.grown(d)),
     )
 
 
@@ -158,11 +169,14 @@ def _learn_some(model: Model, rows: Rows) -> tuple[Model, Learned]:
 
 
 def _until_look(model: Model) -> int:
-    """Batches until the basis or the sample is due to be looked at."""
-    basis = BASIS_BATCHES - model.generation % BASIS_BATCHES
-    if model.sample is None:
-        return basis
-    return min(basis, (model.sample.last - model.learned) // model.spec.batch_size + 1)
+    """Batches until the basis, the sample or the contest is due to be looked at."""
+    batches = BASIS_BATCHES - model.generation % BASIS_BATCHES
+    learned, size = model.learned, model.spec.batch_size
+    if model.sample is not None:
+        batches = min(batches, (model.sample.last - learned) // size + 1)
+    if model.contest is not None:
+        batches = min(batches, (model.contest.end - 1 - learned) // size + 1)
+    return batches
 
 
 def _after(run: batches.Run, before: Model, rows: Rows) -> tuple[Model, Learned]:
@@ -176,14 +190,19 @@ def _looked_after(
     model: Model, before: Model, x: Array, w: Array | None, t: Array | None
 ) -> tuple[Model, tuple[Change, ...]]:
     """The model after it learned the first of rows x (n, d), with its basis moved after the data, its sample
-    taken from the rows, and itself reviewed, where these are due."""
+    taken from the rows, itself reviewed, and its family contested, where these are due."""
     model, changes = in_reach(model)
     sample, n = before.sample, model.learned - before.learned
     # Most calls take no row of many.
-    if sample is None or not sample.wants(before.learned, model.learned):
-        return model, changes
-    model, more = sampled(model, x[:n], None if w is None else w[:n], None if t is None else t[:n])
-    return model, changes + more
+    if sample is not None and sample.wants(before.learned, model.learned):
+        model, more = sampled(model, x[:n], None if w is None else w[:n], None if t is None else t[:n])
+        changes += more
+    if before.contest is not None and before.contest.start < model.learned:
+        weights = np.ones(n) if w is None else w[:n]
+        times = np.full(n, np.nan) if t is None else t[:n]
+        model, more = contested(model, before.contest, Rows(x[:n], weights, times), all_learned)
+        changes += more
+    return model, changes
 
 
 def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
@@ -195,13 +214,19 @@ def _learn_batch(model: Model, rows: Rows) -> tuple[Model, Learned]:
         model = replace(model, reservoir=kept(model.reservoir, rows.copy()))
     if not model.next_start or learned < model.next_start:
         return _step(model, rows, offset)[:2]
-    if not model.store:
-        model, born = started(model, learned)
-        return model, Learned(len(rows), 1, 0.0, born)
-    z = model.basis.forward(rows.x)
-    evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
+    before, gained = model, 0.0
+    if model.store:
+        z = model.basis.forward(rows.x)
+        evidence, gained = _evidence(model, rows, z, basis_log_density(model, z))
+        model = replace(model, evidence=evidence)
     model, changes = started(model, learned)
-    return replace(model, evidence=evidence), Learned(len(rows), 1, gained, changes)
+    contest = before.contest
+    if before.spec.families and before.warming:
+        contest = Contest.begun(before.spec, before.d)
+    if contest is not None:
+        model, more = contested(model, contest, rows, all_learned)
+        changes += more
+    return model, Learned(len(rows), 1, gained, changes)
 
 
 def _evidence(model: Model, rows: Rows, z: Array, log_density: Array) -> tuple[tuple[float, float], float]:

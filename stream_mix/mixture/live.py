@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .adaptive import Adaptive, Choice
-from .arrays import Array
+from .arrays import Array, Ints
 from .basis import Basis
 from .folders import one_bucket
 from .kernels import available, chosen
@@ -72,6 +72,9 @@ def live_of(
     if not 0 < (model.k + 7) // 8 * 8 * entries <= _LARGEST:
         return None
     moments, prior = model.moments, spec.prior
+    due, next_start = _due(model), model.next_start
+    if next_start and model.contest is not None:
+        next_start = min(next_start, model.contest.end)
     live = Live(
         isa or chosen().name,
         spec.family,
@@ -92,8 +95,8 @@ def live_of(
         model.generation,
         model.learned,
         moments.rows,
-        model.next_start,
-        _NONE if model.sample is None else model.sample.due,
+        next_start,
+        due,
         model.components,
         names,
         weight_name,
@@ -105,6 +108,18 @@ def live_of(
         now = choice.chosen, list(choice.evidence), choice.drifted, choice.same_until, choice.weighed
         live.put_beside(records, spec.memory.extra, *now, spec.memory.settling)
     return live
+
+
+def _due(model: Model) -> Ints:
+    """Numbers of the rows that are wanted next of a settled model, ascending: by its sample, and by its
+    contest. The last is that of a row after which one of them is looked at."""
+    if (contest := model.contest) is None:
+        return _NONE if model.sample is None else model.sample.due
+    block = np.arange(contest.start, contest.end)
+    if model.sample is None:
+        return block
+    due = np.union1d(model.sample.due, block)
+    return due[due <= min(model.sample.last, contest.end - 1)]
 
 
 def _memory(spec: Spec) -> tuple[str, float] | None:
@@ -128,23 +143,36 @@ def model_of(live: Live, before: Model) -> Model:
         store: Store = (record(live.moments(), live.rows),)
     else:
         store, choice = tuple(record(*one) for one in beside[0]), Choice(*beside[1:])
-    kept = live.take_reservoir()
-    reservoir, sample = before.reservoir, before.sample
-    if sample is None:
-        reservoir = _kept(reservoir, kept)
-    elif len(kept):
-        sample = replace(sample, fresh=(*sample.fresh, _rows(kept)))
     return replace(
-        before,
+        _handed_over(before, live.take_reservoir(), live.learned),
         store=store,
         choice=choice,
-        reservoir=reservoir,
-        sample=sample,
         generation=live.generation,
         learned=live.learned,
         t=live.t,
         evidence=live.evidence,
     )
+
+
+def _handed_over(before: Model, kept: Array, learned: int) -> Model:
+    """The model with the rows (n, d + 2) that were kept, weights and times behind, where they belong: in its
+    reservoir or its sample, and in its contest."""
+    if not len(kept):
+        return before
+    sample, contest, first = before.sample, before.contest, before.learned
+    reservoir = _kept(before.reservoir, kept) if before.next_start else before.reservoir
+    if contest is None:
+        if sample is None:
+            return replace(before, reservoir=reservoir)
+        return replace(before, sample=replace(sample, fresh=(*sample.fresh, _rows(kept))))
+    due = np.arange(first, learned) if before.next_start else _due(before)
+    due = due[(due >= first) & (due < learned)]
+    rows = _rows(kept)
+    if sample is not None and (own := np.isin(due, sample.due)).any():
+        sample = replace(sample, fresh=(*sample.fresh, rows.take(own)))
+    if (own := (due >= contest.start) & (due < contest.end)).any():
+        contest = replace(contest, fresh=(*contest.fresh, rows.take(own)))
+    return replace(before, reservoir=reservoir, sample=sample, contest=contest)
 
 
 def _rows(learned: Array) -> Rows:

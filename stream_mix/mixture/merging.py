@@ -22,10 +22,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .adaptive import Choice
-from .arrays import Ints
 from .basis import Basis
 from .changes import Change
-from .learning import flush, learn
+from .learning import all_learned, flush, learn
 from .memory import Store
 from .model import Model
 from .moments import lineage_of
@@ -33,6 +32,7 @@ from .reduction import Cloud, placed
 from .rows import Rows
 from .sampling import begun, mixed, size
 from .starting import rebased, reviewed
+from .takeover import beside, of_family
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
 
     `n_components` is the most components that an approximate merge may leave, as many as `model` has unless
     given; with more, those of `other` that are like none of ours (joining them would cost more than BIC
-    charges for a component) stay as new ones. Raises ValueError where family, assignment, memory or number
-    of features differ, or where a number of components makes no sense.
+    charges for a component) stay as new ones. Where the rows say which family it is, the other model's
+    candidate for ours takes its place, and candidates are merged, too. Raises ValueError where family,
+    assignment, memory or number of features differ, or where a number of components makes no sense.
 
     >>> from stream_mix.mixture import Spec
     >>> spec = Spec(n_components=2, batch_size=4)
@@ -81,52 +82,31 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     >>> both.learned, merged.exact
     (8, True)
     """
+    other = of_family(other, model.spec, all_learned)
     _same_kind(model, other)
     most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
         return _told(model, other), Merged(exact=True)
+    contest = beside(model, other, merge)
     (model, _), (other, _) = flush(model), flush(other)
     basis = _common_basis(model, other)
     model, other = rebased(model, basis), rebased(other, basis)
     if model.store[0].lineage == other.store[0].lineage and model.components == other.components:
         joined = _joined(model, other, model.store, other.store)
-        return _sampled(joined, model, other), Merged(exact=True)
-    return _matched(model, other, most)
+        return replace(_sampled(joined, model, other), contest=contest), Merged(exact=True)
+    joined, merged = _matched(model, other, most)
+    return replace(joined, contest=contest), merged
 
 
-def arranged(model: Model, columns: Ints) -> Model:
-    """The model with its features in another order: column j of the result is columns[j] of the model."""
-    store = []
-    for bucket in model.store:
-        basis, scatter = bucket.basis, bucket.scatter[..., columns]
-        if bucket.kind != "diag":
-            scatter = scatter[..., columns, :]
-        store.append(
-            replace(
-                bucket,
-                basis=Basis(basis.origin[columns], basis.scale[columns]),
-                seen=bucket.seen[:, columns],
-                mean=bucket.mean[:, columns],
-                scatter=np.ascontiguousarray(scatter),
-            )
-        )
-    parts = (model.pending, *model.reservoir)
-    pending, *reservoir = (Rows(part.x[:, columns], part.w, part.t) for part in parts)
-    return replace(
-        model,
-        store=tuple(store),
-        pending=pending,
-        reservoir=tuple(reservoir),
-        sample=None if model.sample is None else model.sample.arranged(columns),
-    )
 
 
 def _same_kind(model: Model, other: Model) -> None:
     ours, theirs = model.spec, other.spec
     for name, mine, its in (
         ("family", ours.family, theirs.family),
+        ("families", ours.families, theirs.families),
         ("assignment", "hard" if ours.hard else "soft", "hard" if theirs.hard else "soft"),
         ("memory", ours.memory, theirs.memory),
         ("number of features", model.d, other.d),
@@ -150,7 +130,8 @@ def _told(model: Model, other: Model) -> Model:
         )
     # What the other has taken is not late.
     after, _ = learn(replace(learner, spec=replace(learner.spec, lateness=None)), rows)
-    return replace(after, spec=replace(model.spec, n_components=after.k), late=model.late + other.late)
+    spec = replace(model.spec, n_components=after.k, family=after.spec.family)
+    return replace(after, spec=spec, late=model.late + other.late)
 
 
 def _common_basis(model: Model, other: Model) -> Basis:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +24,9 @@ from .outliers import outlier
 from .rows import Rows, checked
 from .sampling import Sample
 from .spec import Spec
+
+if TYPE_CHECKING:
+    from .contest import Contest
 
 NOISE = -1
 """The label of rows that are noise, and of all rows while a model is warming."""
@@ -51,6 +55,8 @@ class Model:
             too many components for reviews.
         choice: which record of an adaptive memory is in use; None before the first start, and for other
             memories.
+        contest: the candidates for `Spec.families`; None where the family is given, and where it stays as it
+            is: in shards, and after a fit.
 
     >>> from stream_mix.mixture import Rows, learn
     >>> rows = Rows.of([[0.0], [9.0], [0.1], [9.1]])
@@ -73,6 +79,7 @@ class Model:
     late: int = 0
     sample: Sample | None = None
     choice: Choice | None = None
+    contest: Contest | None = None
 
     @classmethod
     def new(cls, spec: Spec, d: int) -> Model:
@@ -107,6 +114,7 @@ class Model:
             late=self.late,
             sample=self.sample,
             choice=choice,
+            contest=self.contest,
         )
         return made
 

@@ -29,6 +29,7 @@ def shards(model: Model, n: int) -> tuple[Model, ...]:
         evidence=(model.evidence[0] * share, model.evidence[1] * share),
         # A review would part them: merged again they would not be one model any more.
         sample=None,
+        contest=None,
     )
     further = replace(
         first,

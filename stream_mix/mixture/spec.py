@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .families import FAMILIES, Family, heavy
 from .lateness import check_lateness
@@ -10,6 +11,9 @@ from .memory import Forever, Memory, check_positive
 from .priors import Prior
 
 _EXPECTED = 20
+
+AUTO = ("spherical", "diag", "tied", "full")
+"""The families that are tried where nobody says which it is, those with fewer parameters first."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Spec:
             and covariances are their scale matrices. None: components are normal.
         robust: whether a background takes rows that no component accounts for (background.py): components do
             not learn from them, and their label is -1.
+        families: the rows say which of these families it is (`contest`), and `family` is that of the moment.
+            None of them: `family` says it.
         up_to: the rows say how many components there are (`choosing`), so many at the most. None:
             `n_components` says it.
 
@@ -53,12 +59,15 @@ class Spec:
     robust: bool = False
     up_to: int | None = None
     degrees_of_freedom: float | None = None
+    families: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ValueError(
                 f"family is {self.family!r}, expected one of {', '.join(map(repr, sorted(FAMILIES)))}"
             )
+        if self.families:
+            self._check_families()
         if self.assignment not in (None, "soft", "hard"):
             raise ValueError(
                 f"assignment is {self.assignment!r}, expected 'soft', 'hard' or None for the family's own"
@@ -88,6 +97,14 @@ class Spec:
         if most is not None and most < self.n_components:
             raise ValueError(f"up_to is {most}, expected {self.n_components} at least, as many as there are")
 
+    def _check_families(self) -> None:
+        mixtures = sorted(name for name, family in FAMILIES.items() if not family.equal_weights)
+        if len({*self.families}) < len(self.families) or not {*self.families} <= {*mixtures}:
+            known = ", ".join(map(repr, mixtures))
+            raise ValueError(f"families are {self.families!r}, expected some of {known}, each once")
+        if self.family not in self.families:
+            raise ValueError(f"family is {self.family!r}, expected one of the families {self.families!r}")
+
     @property
     def family_value(self) -> Family:
         """The family that the name stands for."""
@@ -112,5 +129,18 @@ class Spec:
 
     @property
     def asked(self) -> Spec:
-        """The specification as a model begins with it, whatever number of components its rows asked for."""
-        return self if self.up_to is None else replace(self, n_components=1)
+        """The specification as a model begins with it, whatever number of components and which family its
+        rows asked for."""
+        k = self.n_components if self.up_to is None else 1
+        family = self.families[0] if self.families else self.family
+        same = (k, family) == (self.n_components, self.family)
+        return self if same else replace(self, n_components=k, family=family)
+
+
+def named_family(name: str) -> dict[str, Any]:
+    """The fields of a `Spec` for a family's name, or for "auto".
+
+    >>> named_family("diag"), Spec(**named_family("auto")).family
+    ({'family': 'diag'}, 'spherical')
+    """
+    return {"family": AUTO[0], "families": AUTO} if name == "auto" else {"family": name}

@@ -12,6 +12,7 @@ import numpy as np
 
 from .adaptive import Adaptive, Choice
 from .basis import Basis
+from .contest import Contest
 from .memory import Forever, HalfLife, Memory, TimeHalfLife, Window
 from .model import Model
 from .moments import Moments
@@ -58,6 +59,7 @@ def to_state(model: Model) -> dict[str, Tree]:
         # So is that of a model without a sample.
         **({} if model.sample is None else {"sample": _sample_to_state(model.sample)}),
         **({} if model.choice is None else {"choice": _choice_to_state(model.choice)}),
+        **({} if model.contest is None else {"contest": _contest_to_state(model.contest)}),
     }
 
 
@@ -80,6 +82,7 @@ def from_state(state: Mapping[str, Tree]) -> Model:
         late=state.get("late", 0),
         sample=_sample_from_state(state["sample"]) if "sample" in state else None,
         choice=_choice_from_state(state["choice"]) if "choice" in state else None,
+        contest=_contest_from_state(state["contest"]) if "contest" in state else None,
     )
 
 
@@ -109,6 +112,7 @@ def spec_to_state(spec: Spec) -> dict[str, Tree]:
         **({"robust": True} if spec.robust else {}),
         **({} if spec.up_to is None else {"up_to": spec.up_to}),
         **({} if (heavy := spec.degrees_of_freedom) is None else {"degrees_of_freedom": float(heavy)}),
+        **({"families": list(spec.families)} if spec.families else {}),
     }
 
 
@@ -127,6 +131,7 @@ def spec_from_state(state: Mapping[str, Tree]) -> Spec:
         robust=state.get("robust", False),
         up_to=state.get("up_to"),
         degrees_of_freedom=state.get("degrees_of_freedom"),
+        families=tuple(state.get("families", ())),
         **rest,
     )
 
@@ -145,6 +150,35 @@ def _choice_from_state(state: Mapping[str, Tree]) -> Choice:
     # States from before weights were set off against their mean begin with none.
     weighed = tuple(state.get("weighed", (0.0, 0.0)))
     return Choice(**{**state, "evidence": tuple(state["evidence"]), "weighed": weighed})
+
+
+def _contest_to_state(contest: Contest) -> dict[str, Tree]:
+    # Rows as one piece, so that states do not tell how rows were grouped.
+    fresh = Rows.concatenated(contest.fresh) if contest.fresh else Rows.none(contest.candidates[0].d)
+    return {
+        "candidates": [to_state(one) for one in contest.candidates],
+        "chosen": contest.chosen,
+        "evidence": list(contest.evidence),
+        "squares": list(contest.squares),
+        "fresh": _rows_to_state(fresh),
+        "start": contest.start,
+        "end": contest.end,
+        "rest": contest.rest,
+    }
+
+
+def _contest_from_state(state: Mapping[str, Tree]) -> Contest:
+    fresh = _rows_from_state(state["fresh"])
+    return Contest(
+        candidates=tuple(from_state(one) for one in state["candidates"]),
+        chosen=state["chosen"],
+        evidence=tuple(state["evidence"]),
+        squares=tuple(state["squares"]),
+        fresh=(fresh,) if len(fresh) else (),
+        start=state["start"],
+        end=state["end"],
+        rest=state["rest"],
+    )
 
 
 def _moments_to_state(moments: Moments) -> dict[str, Tree]:

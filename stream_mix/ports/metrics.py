@@ -119,6 +119,7 @@ _MODEL = {
     "half_life": "Half-life of the rows counted, in rows; absent where they count for ever, or by time.",
     "moving": "1 where clusters are taken to be on the move, with half_life = 'auto'.",
     "rival": "Nats that speak for another memory, with half_life = 'auto'; it takes over at 16.",
+    "contender": "Nats that speak for another family, with family = 'auto'.",
     "lightest": "Weight of the lightest component.",
     "judged": "Batches learned when the figures of validity below were made, at a snapshot.",
     "bic": "Bayesian information criterion a row, in nats, twice; smaller is better.",

@@ -128,7 +128,7 @@ class Service:
         if self.metrics is not None:
             where.append(f"metrics {self.metrics.url}/metrics")
         models = ", ".join(
-            f"{name} ({spec.family}, {_components(spec)})" for name, spec in state.plan.specs.items()
+            f"{name} ({_family(spec)}, {_components(spec)})" for name, spec in state.plan.specs.items()
         )
         kernels = f"{IMPLEMENTATION}, {WHY_NOT_COMPILED}" if WHY_NOT_COMPILED else IMPLEMENTATION
         lines = [
@@ -182,6 +182,11 @@ class Service:
                 ignored=dict(doors.ignored) if doors else {}, **_acknowledged(loop.acking),
             )
         )  # fmt: skip
+
+
+def _family(spec: Spec) -> str:
+    """Which components a model has, in words."""
+    return f"one of {', '.join(spec.families)}" if spec.families else spec.family
 
 
 def _components(spec: Spec) -> str:

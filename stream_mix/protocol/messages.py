@@ -133,7 +133,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A component was born, split, merged, died, drifted, or (component -1) the basis moved, at `offset`."""
+    """A component was born, split, merged or died, or (component -1) the stream drifted, or the model was
+    rebased, at `offset`: its basis moved, or its family is another."""
 
     model: str
     offset: int

@@ -79,10 +79,11 @@ def memory_of(
 
 
 def covariance_family(covariance_type: str) -> str:
-    """The family of a mixture whose covariances are of that type. Raises ValueError for an unknown one."""
+    """The family of a mixture whose covariances are of that type, or "auto": the rows say which. Raises
+    ValueError for an unknown one."""
     known = sorted(name for name, family in FAMILIES.items() if not family.equal_weights)
-    if covariance_type not in known:
-        expected = f"expected one of {', '.join(map(repr, known))}"
+    if covariance_type not in ("auto", *known):
+        expected = f"expected one of {', '.join(map(repr, known))} or 'auto'"
         raise ValueError(f"covariance_type is {covariance_type!r}, {expected}")
     return covariance_type
 

@@ -26,7 +26,7 @@ class GaussianMixture(Clusterer):
     n_components
         Number of components, k; "auto": as many as the rows speak for, chosen anew as they come.
     covariance_type
-        `full`, `tied`, `diag` or `spherical`.
+        `full`, `tied`, `diag` or `spherical`; `auto`: found out from how well each foretells the stream.
     up_to
         Most components where `n_components` is "auto".
     half_life

@@ -30,13 +30,14 @@ from ..mixture import (
     from_state,
     learn,
     merge,
+    named_family,
     to_state,
 )
 from ..mixture import posterior as model_posterior
+from ..mixture.arranging import arranged
 from ..mixture.arrays import Array
 from ..mixture.lateness import check_lateness, on_time
 from ..mixture.live import Live, goes_live, live_of, model_of
-from ..mixture.merging import arranged
 from .beside import along, unix_seconds, weight
 from .checks import memory_of, whole
 from .frames import Table, read_frame
@@ -70,7 +71,7 @@ class Learner(Views, base.Estimator):
         spec = Spec(
             n_components=n_components,
             up_to=up_to,
-            family=family,
+            **named_family(family),
             memory=memory_of(*given, n_components=n_components, batch_size=size),
             prior=prior,
             batch_size=size,

@@ -97,8 +97,11 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if first:
             model = Model.new(spec, x.shape[1])
         else:
+            known = self.model_.spec
             if spec.up_to is not None:
-                spec = replace(spec, n_components=self.model_.spec.n_components)
+                spec = replace(spec, n_components=known.n_components)
+            if spec.families:
+                spec = replace(spec, family=known.family)
             model = self.model_ if spec == self.model_.spec else going_on(self.model_, spec)
         model, _ = learn(model, _rows(x, sample_weight, t))
         self.model_, _ = flush(model)
@@ -215,7 +218,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
     def _same_shape(self, spec: Spec) -> None:
         """Refuses what cannot change while a model learns; memory, prior and batch size can."""
         known = self.model_.spec.asked
-        for name in ("n_components", "up_to", "family"):
+        for name in ("n_components", "up_to", "family", "families"):
             before, now = getattr(known, name), getattr(spec, name)
             if before != now:
                 raise ValueError(

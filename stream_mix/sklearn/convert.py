@@ -75,7 +75,7 @@ def to_sklearn(estimator: Any) -> SklearnMixture:
         )
     theirs = SklearnMixture(
         n_components=estimator.model_.k,
-        covariance_type=estimator.covariance_type,
+        covariance_type=estimator.model_.spec.family,
         tol=estimator.tol,
         max_iter=estimator.max_iter,
         random_state=estimator.random_state,

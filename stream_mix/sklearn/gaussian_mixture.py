@@ -11,13 +11,13 @@ from sklearn.base import DensityMixin
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from sklearn.utils import check_random_state
 
-from ..mixture import Prior, Spec, parameters
+from ..mixture import Prior, Spec, named_family, parameters
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted
 from . import convert, inputs
 from .base import Learner, mean, view
 
-_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+_COVARIANCE_TYPES = ("full", "tied", "diag", "spherical", "auto")
 
 
 class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-learn ships no types
@@ -29,7 +29,8 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             come (`stream_mix.mixture.choosing`).
         up_to: most components where `n_components` is "auto".
         covariance_type: `full` (each its own matrix), `tied` (one matrix for all), `diag` (variances) or
-            `spherical` (one variance each).
+            `spherical` (one variance each); `auto`: found out from how well each foretells rows
+            (`stream_mix.mixture.contest`), `model_.spec.family` being the one in use.
         tol: `fit` stops when a sweep changes the mean log density by less than this.
         reg_covar: added to every variance, in units of the squared scale of each feature (its variance when
             the model started), so that the units of the data do not matter; scikit-learn's is in the data's
@@ -122,7 +123,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         return Spec(
             n_components=k,
             up_to=inputs.integer("up_to", self.up_to, 1) if auto else None,
-            family=self.covariance_type,
+            **named_family(self.covariance_type),
             memory=inputs.memory(*given, n_components=k, batch_size=size),
             prior=replace(self.prior or Prior(), reg_covar=inputs.number("reg_covar", self.reg_covar)),
             batch_size=size,
@@ -228,9 +229,9 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
     @view
     def precisions_(self) -> Array:
         """Inverse covariances, in the same shape."""
-        return convert.precisions(self.covariance_type, self.precisions_cholesky_)
+        return convert.precisions(self.model_.spec.family, self.precisions_cholesky_)
 
     @view
     def precisions_cholesky_(self) -> Array:
         """P with precision = P P', upper triangular; for diag and spherical 1 / standard deviation."""
-        return convert.precisions_cholesky(self.covariance_type, self.covariances_)
+        return convert.precisions_cholesky(self.model_.spec.family, self.covariances_)

@@ -42,6 +42,9 @@ def test_figures_as_json_of_a_journal_and_a_configuration(tmp_path: Path) -> Non
     both = told("compare", rows, "--config", config, *more)
     assert [line["family"] for line in both["models"]] == ["tied", "full", "full"]
     assert both["models"][1]["rand_index"] is None
+    tried = told("compare", rows, "--components", "3", "--family", "auto", "--drop", "kind", "--no-stability")
+    assert [line["name"] for line in tried["models"]] == ["auto 3"]
+    assert tried["models"][0]["family"] in ("spherical", "diag", "tied", "full")
     shown = call("compare", journal, "--config", config, "--no-stability").stdout
     assert "model" in shown
     assert "stability" not in shown.splitlines()[2]

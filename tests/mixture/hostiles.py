@@ -26,6 +26,7 @@ from stream_mix.mixture import (
     flush,
     health,
     learn,
+    named_family,
     parameters,
     posterior,
 )
@@ -57,7 +58,7 @@ class Hostile:
 
     def spec(self, family: str) -> Spec:
         choices = self.choices if family != "kmeans" else {**self.choices, "degrees_of_freedom": None}
-        return Spec(family=family, **choices)  # type: ignore[arg-type]  # choices are checked by Spec itself
+        return Spec(**{**named_family(family), **choices})
 
 
 def hostile(seed: int) -> Hostile:

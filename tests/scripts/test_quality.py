@@ -16,7 +16,7 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 FAMILIES = (
     "centres", "sorted", "likelihood", "optima", "squared-error", "published", "steps", "drift",
-    "anomalies", "unknown-k", "calibration", "missing", "scales", "speed",
+    "anomalies", "unknown-k", "calibration", "covariance", "missing", "scales", "speed",
 )  # fmt: skip
 
 
