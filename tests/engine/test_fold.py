@@ -208,7 +208,8 @@ def test_memory_of_a_group_does_not_grow_with_its_frames() -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak(16) < 2 * peak(2)
+    # The first few frames fill the model's sample and its start.
+    assert peak(32) < 1.2 * peak(4)
 
 
 def test_fixed_features_stay_as_they_are() -> None:

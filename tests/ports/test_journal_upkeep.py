@@ -121,8 +121,8 @@ def test_an_engine_with_nothing_to_do_folds_its_log(tmp_path: Path, durability: 
     with serving(config) as service:
         to = service.sockets.endpoints["acked"]
         with Producer(to, acked=True, source="s", batch_rows=1000) as producer:
-            for seed in range(20):
+            for seed in range(60):
                 producer.send(rows(1000, seed=seed))
             producer.wait()
         assert service.journal is not None
-        until(lambda: folded(path, tmp_path) > 10_000)
+        until(lambda: folded(path, tmp_path) > 20_000)

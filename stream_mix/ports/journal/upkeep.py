@@ -9,9 +9,10 @@ from typing import Final
 
 from stream_mix.ports.journal.schema import PAGE_BYTES
 
-TIDY_BYTES: Final = 256 << 10
-"""What the log may hold before a writer with nothing else to do folds it. Folds of whole MiB are for writers
-that are never idle: whoever sends meanwhile waits for all of one."""
+TIDY_BYTES: Final = 1 << 20
+"""What the log may hold before a writer with nothing else to do folds it: half of what it may hold at most.
+Each fold costs two syncs; a frame that comes meanwhile waits for the rest of one, and one whose commit has to
+fold the log waits for all of it."""
 COMMIT_BYTES: Final = 5 * PAGE_BYTES
 """About what a commit logs beside its records: the ends of its tables."""
 
