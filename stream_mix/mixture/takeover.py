@@ -86,7 +86,7 @@ def of_family(model: Model, spec: Spec, learning: Learning) -> Model:
     if contest.candidates[chosen].warming:
         return model
     changed = replace(model, contest=replace(contest, chosen=chosen))
-    return taken_over(changed, Rows.none(model.d), learning)[0]
+    return taken_over(changed, Rows.concatenated([Rows.none(model.d), *contest.fresh]), learning)[0]
 
 
 def beside(
