@@ -135,9 +135,12 @@ def test_neither_place_nor_unit_decides(kind: str, scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "memory", [Forever(), HalfLife(3000.0), TimeHalfLife(900.0), Window(4000), Adaptive.suited(3, 16)]
-)
-@pytest.mark.parametrize("batch_size", [1, 40])
+    ("memory", "batch_size"),
+    [
+        (Forever(), 1), (Forever(), 40), (HalfLife(3000.0), 40), (TimeHalfLife(900.0), 40),
+        (Window(4000), 40), (Adaptive.suited(3, 16), 40),
+    ],
+)  # fmt: skip
 def test_how_rows_are_grouped_changes_nothing(memory: Memory, batch_size: int) -> None:
     n = 800 if batch_size == 1 else 2400
     x = holes(drawn("full", n, 2), 0.05)
