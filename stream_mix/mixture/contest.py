@@ -9,8 +9,8 @@ candidate takes the model's place. So what is in use is what a model of that fam
 What speaks for a family is summed as in `adaptive` (Page 1954): the log density that rows would have
 gained, from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE`
 standard errors, too, since between two families that are both wrong the sum wanders, and e^sum says nothing
-of chance. The first in use is the one with the fewest parameters, and a richer one must foretell rows better
-than a simpler one does, not as well.
+of chance. The first in use is the one with the fewest parameters, and a richer one must foretell rows
+better than a simpler one does, not as well.
 
 One record of full second moments, from which the covariances of all families can be derived, would need one
 E-step only. But the family in use would then place everybody's components, a diagonal one would pay for d^2
@@ -19,8 +19,9 @@ numbers, and no family's record would be what that family learns by itself.
 What it costs: for `TRIAL` starts' worth of rows candidates learn all of them. From then on they learn one
 block of many, few enough to cost `SHARE` of what the model does. Half-life and window are then as many
 times shorter for them in rows, which is the same in the stream, and blocks come often enough that they hold
-a start's worth all the same. Where memory goes by event time, or finds its half-life by itself, candidates
-go on learning all rows. Blocks are cut by the number of learned rows: how rows are grouped changes nothing.
+a start's worth all the same. A candidate that takes over late begins with the rows that it learned. Where
+memory goes by event time, or finds its half-life by itself, candidates go on learning all rows. Blocks are
+cut by the number of learned rows: how rows are grouped changes nothing.
 """
 
 from __future__ import annotations

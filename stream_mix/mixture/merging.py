@@ -31,6 +31,7 @@ from .moments import lineage_of
 from .reduction import Cloud, placed
 from .rows import Rows
 from .sampling import begun, mixed, size
+from .spec import Spec
 from .starting import rebased, reviewed
 from .takeover import beside, of_family
 
@@ -82,13 +83,15 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     >>> both.learned, merged.exact
     (8, True)
     """
-    other = of_family(other, model.spec, all_learned)
-    _same_kind(model, other)
+    _same_kind(model.spec.asked, other.spec.asked)
+    _same("number of features", model.d, other.d)
     most = (model.spec.up_to or model.k) if n_components is None else n_components
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
         return _told(model, other), Merged(exact=True)
+    other = of_family(other, model.spec, all_learned)
+    _same("family", model.spec.family, other.spec.family)
     contest = beside(model, other, merge)
     (model, _), (other, _) = flush(model), flush(other)
     basis = _common_basis(model, other)
@@ -102,17 +105,16 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
 
 
 
-def _same_kind(model: Model, other: Model) -> None:
-    ours, theirs = model.spec, other.spec
-    for name, mine, its in (
-        ("family", ours.family, theirs.family),
-        ("families", ours.families, theirs.families),
-        ("assignment", "hard" if ours.hard else "soft", "hard" if theirs.hard else "soft"),
-        ("memory", ours.memory, theirs.memory),
-        ("number of features", model.d, other.d),
-    ):
-        if mine != its:
-            raise ValueError(f"merge: the other model's {name} is {its!r}, expected {mine!r}")
+def _same_kind(ours: Spec, theirs: Spec) -> None:
+    _same("family", ours.family, theirs.family)
+    _same("families", ours.families, theirs.families)
+    _same("assignment", "hard" if ours.hard else "soft", "hard" if theirs.hard else "soft")
+    _same("memory", ours.memory, theirs.memory)
+
+
+def _same(name: str, mine: object, its: object) -> None:
+    if mine != its:
+        raise ValueError(f"merge: the other model's {name} is {its!r}, expected {mine!r}")
 
 
 def _rows(model: Model) -> Rows:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .changes import Change, Renamed, renamed
 from .contest import Contest, Learning
 from .following import going_on
 from .model import Model, parameters, posterior
-from .rows import Rows
+from .rows import LARGEST, Rows
 from .sampling import begun, size
 from .spec import Spec
 
@@ -67,8 +69,10 @@ def _renamed(model: Model, new: Model) -> Renamed:
     other model takes it for, in both directions."""
     named = max(model.components) + 1 if model.sample is None else model.sample.named
     before, after = parameters(model), parameters(new)
-    theirs = before.weights[:, None] * posterior(new, before.means).p
-    mine = posterior(model, after.means).p.T * after.weights
+    # Rounding must not carry the mean of the largest rows there are beyond them.
+    old_means, new_means = (np.clip(one.means, -LARGEST, LARGEST) for one in (before, after))
+    theirs = before.weights[:, None] * posterior(new, old_means).p
+    mine = posterior(model, new_means).p.T * after.weights
     return renamed(model.components, named, 0.5 * (theirs + mine), model.learned)
 
 
@@ -82,7 +86,7 @@ def of_family(model: Model, spec: Spec, learning: Learning) -> Model:
     if contest.candidates[chosen].warming:
         return model
     changed = replace(model, contest=replace(contest, chosen=chosen))
-    return taken_over(changed, Rows.none(model.d), learning)[0]
+    return taken_over(changed, Rows.concatenated([Rows.none(model.d), *contest.fresh]), learning)[0]
 
 
 def beside(

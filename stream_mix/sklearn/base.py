@@ -218,7 +218,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
     def _same_shape(self, spec: Spec) -> None:
         """Refuses what cannot change while a model learns; memory, prior and batch size can."""
         known = self.model_.spec.asked
-        for name in ("n_components", "up_to", "family", "families"):
+        for name in ("n_components", "up_to", "families", "family"):
             before, now = getattr(known, name), getattr(spec, name)
             if before != now:
                 raise ValueError(

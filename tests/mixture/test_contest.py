@@ -135,9 +135,12 @@ def test_neither_place_nor_unit_decides(kind: str, scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "memory", [Forever(), HalfLife(3000.0), TimeHalfLife(900.0), Window(4000), Adaptive.suited(3, 16)]
-)
-@pytest.mark.parametrize("batch_size", [1, 40])
+    ("memory", "batch_size"),
+    [
+        (Forever(), 1), (Forever(), 40), (HalfLife(3000.0), 40), (TimeHalfLife(900.0), 40),
+        (Window(4000), 40), (Adaptive.suited(3, 16), 40),
+    ],
+)  # fmt: skip
 def test_how_rows_are_grouped_changes_nothing(memory: Memory, batch_size: int) -> None:
     n = 800 if batch_size == 1 else 2400
     x = holes(drawn("full", n, 2), 0.05)
@@ -276,18 +279,27 @@ def test_models_of_other_families_merge_as_that_of_the_first() -> None:
     assert both.contest.start == both.learned
     after, _ = learn(both, Rows.of(x[2000:]))
     assert after.rows == 6000
-    with pytest.raises(ValueError, match="merge: the other model's family is 'spherical', expected 'full'"):
+    with pytest.raises(ValueError, match="merge: the other model's families is"):
         merge(first, replace(other, spec=replace(other.spec, families=())))
 
 
-def test_a_start_that_is_not_settled_takes_the_others_rows() -> None:
-    x = drawn("full", 600, 3)
+@pytest.mark.parametrize("kind", ["full", "spherical"])
+def test_a_start_that_is_not_settled_takes_the_others_rows(kind: str) -> None:
+    x = np.concatenate([drawn("full", 300, 3), drawn(kind, 300, 3)])
     whole, _ = learn(auto(), Rows.of(x))
     first, _ = learn(auto(), Rows.of(x[:300]))
     other, _ = learn(auto(), Rows.of(x[300:]))
+    assert (first.spec.family == other.spec.family) == (kind == "full")
     both, merged = merge(first, other)
     assert merged.exact
     assert state_hash(both) == state_hash(whole)
+
+
+def test_a_model_that_may_not_change_takes_no_other_family() -> None:
+    first, _ = learn(auto(), Rows.of(drawn("full", 2000, 3)))
+    other, _ = learn(auto(), Rows.of(drawn("spherical", 2000, 3)))
+    with pytest.raises(ValueError, match="merge: the other model's family is 'spherical', expected 'full'"):
+        merge(first, shards(other, 1)[0])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -32,8 +32,8 @@ from stream_mix.mixture import (
     shards,
     state_hash,
 )
+from stream_mix.mixture.arranging import arranged
 from stream_mix.mixture.arrays import Array, Ints
-from stream_mix.mixture.merging import arranged
 
 from .streams import ALL_FAMILIES, spec
 
