@@ -147,10 +147,11 @@ class Model:
         assert isinstance(self.spec.memory, Adaptive)
         return seen_as(self.spec.memory, self.store, self.choice.chosen)
 
-    @cached_property
+    @property
     def at_work(self) -> Model:
         """The model by which rows are judged when they are learned: itself, unless its memory says something
         else than it learns by."""
+        # Not kept: a model that holds itself is freed by the collector only.
         memory = self.spec.memory
         if (steps := memory.steps) is memory:
             return self

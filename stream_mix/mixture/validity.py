@@ -165,15 +165,18 @@ def draws(parameters: Parameters, seed: int = 0) -> tuple[Array, Array] | None:
     """Rows (n, d) that the mixture makes, and what each counts (n,), summing to 1; None where there would
     be too few of them.
 
-    All components have the same normal deviates, each with its opposite: the order of components changes
-    nothing, and their means are met exactly.
+    All components have the same deviates, each with its opposite: the order of components changes nothing,
+    and their means are met exactly.
     """
     k, d = parameters.means.shape
     terms = k * k * (1 + d + (d * (d + 1) // 2 if parameters.family.scatter == "full" else d))
     pairs = min(MOST_DRAWS, max(2, MOST_ROWS // k), _CELLS // terms) // 2
     if not pairs:
         return None
-    half = np.random.default_rng(seed).standard_normal((pairs, d))
+    rng = np.random.default_rng(seed)
+    half = rng.standard_normal((pairs, d))
+    if (student := parameters.family.student) is not None:
+        half /= np.sqrt(rng.chisquare(student.degrees, (pairs, 1)) / student.degrees)
     normal = np.concatenate([half, -half])
     dense = parameters.dense
     if parameters.family.scatter == "diag":
@@ -200,10 +203,11 @@ def xie_beni(parameters: Parameters, moments: Moments, unit: Array) -> float | N
 
 
 def _criteria(model: Model, entropy: float | None) -> tuple[float | None, float | None]:
-    """BIC and ICL a row, in the data's units; None where the memory holds next to nothing."""
+    """BIC and ICL a row, in the data's units; None where the memory holds next to nothing, and under heavy
+    tails, whose mean log density moments do not tell."""
     n = float(model.moments.mass.sum())
     observed = ~np.isnan(model.basis.origin)
-    if n < 2.0 or not observed.any():
+    if n < 2.0 or not observed.any() or model.spec.family_value.student is not None:
         return None, None
     units = float(np.log(model.basis.scale[observed]).sum())
     free = model.spec.family_value.n_parameters(model.k, int(observed.sum()))

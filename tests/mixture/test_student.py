@@ -21,6 +21,7 @@ from stream_mix.mixture import (
     flush,
     from_state,
     learn,
+    measured,
     parameters,
     posterior,
     remoteness,
@@ -32,6 +33,7 @@ from stream_mix.mixture.beta import f_cdf, log_f_survival
 from stream_mix.mixture.em import batch_moments, e_step
 from stream_mix.mixture.families import heavy as tails
 from stream_mix.mixture.remoteness import RESOLUTION
+from stream_mix.mixture.validity import draws
 
 from .naive import covariance_matrices
 from .streams import blobs, fitted, holes, oval
@@ -187,6 +189,18 @@ def test_a_state_goes_on_and_grouping_changes_no_bit(family: str) -> None:
     for start in range(0, 900, 70):
         parts, _ = learn(from_state(to_state(parts)), Rows.of(x[start : start + 70]))
     assert state_hash(whole) == state_hash(parts)
+
+
+def test_rows_that_a_model_draws_have_its_tails_and_moments_do_not_tell_what_bic_asks() -> None:
+    x, _ = drawn(3000, 3)
+    model, _ = learn(Model.new(Spec(2, degrees_of_freedom=NU, batch_size=100), 2), Rows.of(x))
+    z, counts = draws(model.parameters) or (x, np.ones(len(x)))
+    outlier = posterior(model, model.basis.backward(z)).outlier
+    assert counts @ (outlier > 0.99) == pytest.approx(0.01, abs=0.005)
+    found = measured(model)
+    assert (found.bic, found.icl) == (None, None)
+    assert found.silhouette is not None
+    assert found.silhouette > 0.7
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), True, "4"])
