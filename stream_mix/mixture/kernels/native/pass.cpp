@@ -172,10 +172,6 @@ double magnitude(const double* numbers, std::int64_t n) {
     return top;
 }
 
-void pack(const Mixture& m, double* packed) {
-    const Layout size(m);
-    pack_scores(m, size, packed);
-    if (size.bounded) Reach(m, size, packed).head[0] = 0.0;
-}
+void pack(const Mixture& m, double* packed) { pack_scores(m, Layout(m), packed); }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -60,6 +60,7 @@ struct Mixture {
     Scores scores;
     Second second;
     bool holes;  // values may be missing (diag): a feature that a row lacks is left out of its scores and sums
+    bool bounds; // whether what is packed holds bounds of scores
     std::int64_t k, d;
     const double* origin;
     const double* inverse_scale;
@@ -108,8 +109,8 @@ STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7)
 // Features up to which y y' is summed as part of a row.
 constexpr std::int64_t WIDE_FEATURES = 8;
 
-// Features and components from which on bounds of scores (reach.hpp) are worth while.
-constexpr std::int64_t BOUNDED_FEATURES = 12, BOUNDED_COMPONENTS = 8;
+// Features and components, and rows for each feature, from which on bounds of scores (reach.hpp) are worth while.
+constexpr std::int64_t BOUNDED_FEATURES = 12, BOUNDED_COMPONENTS = 8, BOUNDED_ROWS = 16;
 
 // Sizes, in doubles, of everything that depends on k and d.
 struct Layout {

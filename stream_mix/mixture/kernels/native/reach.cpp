@@ -197,7 +197,6 @@ bool bound_full(const Mixture& m, const Reach& reach, double* room) {
 
 void bound(const Mixture& m, double* packed, double* room) {
     const Layout size(m);
-    if (!size.bounded) return;
     const Reach reach(m, size, packed);
     for (std::int64_t k = m.k; k % BLOCK; ++k) {  // what fills up the last block
         const Line line(reach, k);
