@@ -136,7 +136,7 @@ inline void score_tile(const Mixture& m, const Layout& size, const double* packe
                        Sparing& sparing, double* scores, rows_of_tile* room) {
     const bool full = m.scores == Scores::full;
     if (!full && (m.scores != Scores::diag || m.holes)) return score_linear(m, size.features, packed, tile, scores);
-    if (size.bounded) {
+    if (size.bounded && m.bounds) {
         const Reach reach(m, size, packed);
         if (reach.there()) {
             if (full) return sparing.score(m, Triangles(m, size, packed), reach, tile, count, scores, room);

@@ -18,9 +18,6 @@ Mixture shape(Family family, std::int64_t k, std::int64_t d) {
     return m;
 }
 
-// Rows of a batch, for each feature, from which on bounds of scores are worth what they cost.
-constexpr std::int64_t BOUNDED_ROWS = 16;
-
 // Sums in lanes: the next addition does not wait for the one before it.
 constexpr std::int64_t LANES = 8;
 
@@ -88,6 +85,8 @@ Folder::Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int6
         *fields[i] = at;
         at += padded(pieces[i]);
     }
+    mixture_.bounds = size.bounded && choices.batch_size >= BOUNDED_ROWS * d;
+    if (mixture_.bounds) room_ = Buffer(reach_room(mixture_));
     packed_ = Buffer(size.packed);
     sums_ = Buffer(padded(k) + k * size.sums + d * size.row + 2 * padded(d));
     mixture_.centre = estimate_.centre;
@@ -110,10 +109,7 @@ bool Folder::estimate(const Folded& folded) {
     if (!isa_.fold->estimate(choices_.family, choices_.prior, folded.record(), estimate_, &mixture_.precision))
         return false;
     isa_.pack(mixture_, packed_.get());
-    if (choices_.batch_size >= BOUNDED_ROWS * mixture_.d) {
-        if (!room_.get()) room_ = Buffer(reach_room(mixture_));
-        isa_.bound(mixture_, packed_.get(), room_.get());
-    }
+    if (mixture_.bounds) isa_.bound(mixture_, packed_.get(), room_.get());
     version_ = folded.version();
     return true;
 }

@@ -94,7 +94,15 @@ std::int64_t first_beyond(const Isa& isa, const Rows& rows, std::int64_t d, doub
 PackedMixture::PackedMixture(const Isa& isa, Mixture mixture, std::vector<double> numbers)
     : isa_(isa), numbers_(std::move(numbers)), mixture_(mixture), packed_(Layout(mixture).packed) {
     isa_.pack(mixture_, packed_.get());
-    isa_.bound(mixture_, packed_.get(), Buffer::room(reach_room(mixture_)).get());
+}
+
+// Bounds are made for the first rows that are many, and read for such alone: few may go by at the same time.
+bool PackedMixture::run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
+    Mixture mixture = mixture_;
+    mixture.bounds = Layout(mixture).bounded && rows.n >= BOUNDED_ROWS * mixture.d;
+    if (mixture.bounds)
+        std::call_once(bounded_, [&] { isa_.bound(mixture, packed_.get(), Buffer::room(reach_room(mixture)).get()); });
+    return run_pass(isa_, mixture, packed_.get(), rows, answers, sums, threads);
 }
 
 }  // namespace stream_mix

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <vector>
 
@@ -56,15 +57,14 @@ class PackedMixture {
     void nearest_two(const Rows& rows, std::int64_t* label, double* nearest, double* second, int threads) const {
         run_nearest_two(isa_, mixture_, packed_.get(), rows, label, nearest, second, threads);
     }
-    bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const {
-        return run_pass(isa_, mixture_, packed_.get(), rows, answers, sums, threads);
-    }
+    bool run(const Rows& rows, const Answers& answers, Sums* sums, int threads) const;
 
   private:
     const Isa& isa_;
     std::vector<double> numbers_;
     Mixture mixture_;
     Buffer packed_;
+    mutable std::once_flag bounded_;
 };
 
 }  // namespace stream_mix

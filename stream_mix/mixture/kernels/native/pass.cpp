@@ -2,44 +2,10 @@
 // responsibilities and sums in one visit of the data.
 #include "pass.hpp"
 
-#include "estep.hpp"
-#include "simd.hpp"
-#include "sums.hpp"
-#include "tile.hpp"
+#include "shares.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
 namespace {
-
-// Room that a pass computes in, in the order in which it lies in the workspace.
-struct Room {
-    Tile tile;
-    double* scores;  // (k, TILE), in place of which responsibilities are written
-    double *quadratic, *weight, *top, *second, *label, *log_total;  // (TILE,)
-    double* scaled;  // (d, TILE)
-    float* singles;  // (d, TILE)
-    double* wide;    // (k, Layout::wide) sums of wide rows
-    double* mass;    // (k, W)
-    std::int64_t* active;  // (k, TILE / W) where scores of vectors of rows lie in which a component has a share
-    rows_of_tile* rows;    // (k,) the rows that have to do with each component
-    Sparing sparing;
-
-    Room(const Mixture& m, const Layout& size, double* workspace) : tile(size, workspace) {
-        scores = tile.end;
-        quadratic = scores + (m.k + BLOCK - 1) / BLOCK * BLOCK * TILE;
-        weight = quadratic + TILE;
-        top = weight + TILE;
-        second = top + TILE;
-        label = second + TILE;
-        log_total = label + TILE;
-        scaled = log_total + TILE;
-        singles = reinterpret_cast<float*>(scaled + size.row * TILE);
-        wide = scaled + size.row * TILE + (m.d + 1) / 2 * TILE;
-        mass = wide + m.k * size.wide;
-        active = reinterpret_cast<std::int64_t*>(mass + m.k * W);
-        rows = reinterpret_cast<rows_of_tile*>(active + m.k * (TILE / W) + 1);
-        __builtin_memset(wide, 0, sizeof(double) * m.k * (size.wide + W));
-    }
-};
 
 // What is asked of a pass.
 struct Wanted {
@@ -58,57 +24,6 @@ struct Piece {
     int count;
     rows_of_tile filled() const { return count == TILE ? ~rows_of_tile{0} : (rows_of_tile{1} << count) - 1; }
 };
-
-// Exponentials in place of the scores of those vectors of rows that any component has a share in: `active` lists them,
-// component by component. Their sums in `total` (TILE,).
-inline std::int64_t exponentials(const Mixture& m, Room& room, int count, double* total) {
-    std::int64_t found = 0;
-    for (std::int64_t k = 0; k < m.k; ++k)
-        for (int v = 0; v < count; v += W) {
-            room.active[found] = k * TILE + v;
-            found += bits_of(above(load(room.scores + k * TILE + v) - load(room.top + v), splat(NEGLIGIBLE))) != 0;
-        }
-    for (std::int64_t a = 0; a < found; a += TOGETHER) {
-        vec e[TOGETHER];
-        Mask share[TOGETHER];
-        for (int i = 0; i < TOGETHER; ++i) {
-            const std::int64_t at = room.active[a + i < found ? a + i : a];
-            const vec below = load(room.scores + at) - load(room.top + at % TILE);
-            share[i] = above(below, splat(NEGLIGIBLE));
-            e[i] = max(below, splat(NEGLIGIBLE));
-        }
-        exp_within(e);
-        for (int i = 0; i < TOGETHER && a + i < found; ++i) {
-            const std::int64_t at = room.active[a + i];
-            e[i] = select(share[i], e[i], vec{});
-            store(room.scores + at, e[i]);
-            store(total + at % TILE, load(total + at % TILE) + e[i]);
-        }
-    }
-    return found;
-}
-
-// Responsibilities in place of the scores of those components that have any.
-inline void share_out(const Mixture& m, Room& room, int count, const Wanted& wanted) {
-    double total[TILE] = {};
-    const std::int64_t found = exponentials(m, room, count, total);
-    for (int v = 0; v < count; v += W) store(room.log_total + v, log(load(total + v)));
-    if (!wanted.responsibilities()) return;
-    for (int v = 0; v < count; v += W) store(total + v, 1.0 / load(total + v));
-    for (std::int64_t a = 0; a < found; ++a) {
-        const std::int64_t at = room.active[a], k = at / TILE, v = at % TILE;
-        const vec r = load(room.scores + at) * load(total + v);
-        const Mask some = above(r, splat(NO_SHARE));
-        store(room.scores + at, select(some, r, vec{}));
-        room.rows[k] |= static_cast<rows_of_tile>(bits_of(some)) << v;
-    }
-}
-
-// Responsibilities of 0 where a component has to do with none of a vector of rows.
-inline void clear(Room& room, std::int64_t k) {
-    for (int v = 0; v < TILE; v += W)
-        if (!(room.rows[k] >> v & ALL)) store(room.scores + k * TILE + v, vec{});
-}
 
 // The responsibilities of W rows or fewer, turned into lines of k.
 inline void tell_responsibilities(const Mixture& m, const double* r, int count, double* out) {
@@ -163,50 +78,6 @@ inline void learn_hard(const Layout& size, Room& room, const Sums& sums, int cou
     }
 }
 
-inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& sums, rows_of_tile filled,
-                  bool weighted) {
-    const Place place = size.wide ? Place{room.wide, size.wide, size.wide, false}
-                                  : Place{sums.sums, size.sums, size.second, m.second == Second::full};
-    TileSums to(m, size, room.tile, room.scaled, place);
-    for (std::int64_t k = 0; k < m.k; ++k) {
-        double* r = room.scores + k * TILE;
-        const rows_of_tile rows = room.rows[k] & filled;
-        if (!rows) continue;
-        clear(room, k);
-        vec mass = load(room.mass + k * W);
-        for (int v = 0; v < TILE; v += W) {
-            if (weighted) store(r + v, load(r + v) * load(room.weight + v));
-            mass += load(r + v);
-        }
-        store(room.mass + k * W, mass);
-        to.add(k, r, rows);
-    }
-    to.finish();
-}
-
-// Sums of wide rows, where they belong.
-inline void spread(const Mixture& m, const Layout& size, const Room& room, double* sums) {
-    if (!size.wide) return;
-    for (std::int64_t k = 0; k < m.k; ++k) {
-        const double* from = room.wide + k * size.wide;
-        double* own = sums + k * size.sums;
-        for (std::int64_t j = 0; j < m.d; ++j) own[j] += *from++;
-        for (std::int64_t i = 0; i < m.d; ++i)
-            for (std::int64_t j = i; j < m.d; ++j) own[size.second + i * size.row + j] += *from++;
-    }
-}
-
-// Each row's likeliest component in place of responsibilities.
-inline void choose(const Mixture& m, Room& room) {
-    __builtin_memset(room.scores, 0, sizeof(double) * m.k * TILE);
-    __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
-    for (int b = 0; b < TILE; ++b) {
-        const std::int64_t k = static_cast<std::int64_t>(room.label[b]);
-        room.scores[k * TILE + b] = 1.0;
-        room.rows[k] |= rows_of_tile{1} << b;
-    }
-}
-
 // Scores, and what follows from them, of a tile.
 inline void judge(const Mixture& m, const Layout& size, const double* packed, Room& room, const Wanted& wanted, int count) {
     const bool alone = m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities();
@@ -224,7 +95,8 @@ inline void judge(const Mixture& m, const Layout& size, const double* packed, Ro
     shared_part(m, size, packed, room.tile, room.quadratic);
     if (!wanted.densities() && !wanted.responsibilities()) return;
     __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
-    share_out(m, room, count, wanted);
+    const bool shares = wanted.responsibilities();
+    for (int v = 0; v < count; v += W) exponentials(m, room, v, shares);
 }
 
 }  // namespace
@@ -300,10 +172,6 @@ double magnitude(const double* numbers, std::int64_t n) {
     return top;
 }
 
-void pack(const Mixture& m, double* packed) {
-    const Layout size(m);
-    pack_scores(m, size, packed);
-    if (size.bounded) Reach(m, size, packed).head[0] = 0.0;
-}
+void pack(const Mixture& m, double* packed) { pack_scores(m, Layout(m), packed); }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

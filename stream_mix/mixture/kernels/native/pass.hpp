@@ -12,7 +12,7 @@ using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_
 // The mixture in the order in which the loops read it: Layout::packed doubles.
 using Pack = void(const Mixture&, double* packed);
 
-// Bounds of scores beside it, which save work where there are many rows. `room` is reach_room doubles.
+// Bounds of scores beside it, for a mixture that says they are there. `room` is reach_room doubles.
 using Bound = void(const Mixture&, double* packed, double* room);
 STREAM_MIX_INLINE constexpr std::int64_t reach_room(const Mixture& m) { return 5 * m.d * padded(m.d) + 16; }
 

@@ -60,6 +60,7 @@ struct Mixture {
     Scores scores;
     Second second;
     bool holes;  // values may be missing (diag): a feature that a row lacks is left out of its scores and sums
+    bool bounds; // whether what is packed holds bounds of scores
     std::int64_t k, d;
     const double* origin;
     const double* inverse_scale;
@@ -108,8 +109,8 @@ STREAM_MIX_INLINE constexpr std::int64_t padded(std::int64_t n) { return (n + 7)
 // Features up to which y y' is summed as part of a row.
 constexpr std::int64_t WIDE_FEATURES = 8;
 
-// Features and components from which on bounds of scores (reach.hpp) are worth while.
-constexpr std::int64_t BOUNDED_FEATURES = 12, BOUNDED_COMPONENTS = 8;
+// Features and components, and rows for each feature, from which on bounds of scores (reach.hpp) are worth while.
+constexpr std::int64_t BOUNDED_FEATURES = 12, BOUNDED_COMPONENTS = 8, BOUNDED_ROWS = 16;
 
 // Sizes, in doubles, of everything that depends on k and d.
 struct Layout {
@@ -139,15 +140,16 @@ struct Layout {
           columns(wide                                     ? wide
                   : m.scores == Scores::diag && !m.holes ? m.d + (bounded ? 1 : 0)
                                                           : features + (bounded ? 1 : 0)),
-          scores(padded(m.scores == Scores::full                ? m.k * (triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
-                        : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 1)
+          scores(padded(m.scores == Scores::full                ? m.k * padded(triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
+                        : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 8)
                                                                 : (m.k + 3) / 4 * 4 * (features + 1) +
                                                                       (m.second == Second::tied ? triangle(m.d) : 0))),
           packed(scores + (m.scores == Scores::linear ? 8 + padded((m.k + 7) / 8 * 4 * (m.d + 1)) : 0) +
                  (bounded ? 8 + row + padded(m.scores == Scores::full ? triangle(m.d) : 0) +
                                 (m.k + 3) / 4 * 4 * (m.d + 4)
                           : 0)),
-          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8 + (m.d + 1) / 2) + m.k * (26 + wide) + 64) {}
+          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8 + (m.d + 1) / 2) +
+                    m.k * (10 + wide) + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

@@ -46,7 +46,7 @@ struct Extent {
 };
 
 bool bound_diag(const Mixture& m, const Layout& size, const double* packed, const Reach& reach) {
-    const std::int64_t each = 2 * size.row + 1;
+    const std::int64_t each = 2 * size.row + 8;
     for (std::int64_t j = 0; j < m.d; ++j) {
         double total = 0.0;
         for (std::int64_t k = 0; k < m.k; ++k) total += 1.0 / (packed[k * each + j] * packed[k * each + j]);
@@ -197,7 +197,6 @@ bool bound_full(const Mixture& m, const Reach& reach, double* room) {
 
 void bound(const Mixture& m, double* packed, double* room) {
     const Layout size(m);
-    if (!size.bounded) return;
     const Reach reach(m, size, packed);
     for (std::int64_t k = m.k; k % BLOCK; ++k) {  // what fills up the last block
         const Line line(reach, k);

@@ -130,7 +130,7 @@ struct Pairs {
 template <class Components>
 inline bool score_near(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count,
                        double* scores, rows_of_tile* done) {
-    double whose[TILE], floor[TILE];
+    alignas(64) double whose[TILE], floor[TILE];
     for (int first = 0; first < TILE; first += WIDTH)
         reach.bound(tile.columns + first, scores + first, whose + first, floor + first);
     __builtin_memset(done, 0, sizeof(rows_of_tile) * m.k);

@@ -193,29 +193,28 @@ static inline void transpose(const double* from, std::ptrdiff_t from_stride, dou
 #endif
 }
 
-// e^x to 2 units in the last place of N vectors, for x from -700 to 700 and no other: none waits for another.
+// e^x to 2 units in the last place, for x from -700 to 700 and no other.
 //
 // x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it.
-template <int N>
-static inline void exp_within(vec (&x)[N]) {
-    constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer in the low bits
-    constexpr double terms[] = {1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0,
-                                1.0 / 120.0,      1.0 / 24.0,      1.0 / 6.0,      0.5,           1.0,          1.0};
-    vec shifted[N], p[N];
-    for (int i = 0; i < N; ++i) {
-        shifted[i] = x[i] * 1.4426950408889634 + magic;
-        const vec n = shifted[i] - magic;
-        x[i] = (x[i] - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
-        p[i] = splat(1.0 / 479001600.0);
-    }
-    for (const double term : terms)
-        for (int i = 0; i < N; ++i) p[i] = p[i] * x[i] + term;
-    for (int i = 0; i < N; ++i) x[i] = as_vec(as_ivec(p[i]) + (as_ivec(shifted[i]) << 52));
-}
 static inline vec exp_within(vec x) {
-    vec one[1] = {x};
-    exp_within(one);
-    return one[0];
+    constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer in the low bits
+    const vec shifted = x * 1.4426950408889634 + magic;
+    const vec n = shifted - magic;
+    const vec r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    vec p = splat(1.0 / 479001600.0);
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+    p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    return as_vec(as_ivec(p) + (as_ivec(shifted) << 52));
 }
 
 // The same for any x <= 700: less than -700 is taken for -700, NaN too.

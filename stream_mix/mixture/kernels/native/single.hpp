@@ -120,7 +120,7 @@ inline bool label_single(const Mixture& m, const Single& of, const double* packe
             const half single = __builtin_convertvector(y, half);
             __builtin_memcpy(columns + j * TILE + v * W, &single, sizeof single);
         }
-    float most[TILE], next[TILE], whose[TILE];
+    alignas(64) float most[TILE], next[TILE], whose[TILE];
     for (int first = 0; first < TILE; first += FLOATS * V)
         largest_single(of, columns + first, most + first, next + first, whose + first);
     int unsure = 0;

@@ -25,20 +25,22 @@ inline const double* pack_triangle(const double* triangle, std::int64_t d, doubl
     return out;
 }
 
-// For each component its triangle, its whitened mean, its peak.
+// For each component its triangle, its whitened mean, its peak, up to a whole cache line.
 inline void pack_full(const Mixture& m, double* out) {
     const std::int64_t entries = m.d * (m.d + 1) / 2;
     for (std::int64_t k = 0; k < m.k; ++k) {
+        double* const own = out;
         out = const_cast<double*>(pack_triangle(m.whiten + k * entries, m.d, out));
         const double* theta = m.theta + k * (m.d + 1);
         for (std::int64_t i = 0; i < (m.d + BLOCK - 1) / BLOCK * BLOCK; ++i) *out++ = i < m.d ? theta[1 + i] : 0.0;
         *out++ = theta[0];
+        out = own + padded(out - own);
     }
 }
 
-// For each component the roots of its precisions, its whitened mean, its peak.
+// For each component the roots of its precisions, its whitened mean, its peak, up to a whole cache line.
 inline void pack_diag(const Mixture& m, const Layout& size, double* out) {
-    for (std::int64_t k = 0; k < m.k; ++k, out += 2 * size.row + 1) {
+    for (std::int64_t k = 0; k < m.k; ++k, out += 2 * size.row + 8) {
         const double* theta = m.theta + k * (1 + 2 * m.d);
         for (std::int64_t j = 0; j < size.row; ++j) {
             out[j] = j < m.d ? __builtin_sqrt(-2.0 * theta[1 + m.d + j]) : 0.0;
@@ -88,8 +90,8 @@ struct Triangles {
     std::int64_t d, triangle, each;
 
     Triangles(const Mixture& m, const Layout&, const double* at)
-        : packed(at), d(m.d), triangle(Layout::triangle(d)), each(triangle + (d + BLOCK - 1) / BLOCK * BLOCK + 1) {}
-    double peak(std::int64_t k) const { return packed[k * each + each - 1]; }
+        : packed(at), d(m.d), triangle(Layout::triangle(d)), each(padded(triangle + (d + BLOCK - 1) / BLOCK * BLOCK + 1)) {}
+    double peak(std::int64_t k) const { return packed[k * each + triangle + (d + BLOCK - 1) / BLOCK * BLOCK]; }
 
     // |z|^2 of N vectors of rows.
     template <int N>
@@ -130,7 +132,7 @@ struct Diagonals {
     std::int64_t d, row, each;
 
     Diagonals(const Mixture& m, const Layout& size, const double* at)
-        : packed(at), d(m.d), row(size.row), each(2 * row + 1) {}
+        : packed(at), d(m.d), row(size.row), each(2 * row + 8) {}
     double peak(std::int64_t k) const { return packed[k * each + 2 * row]; }
 
     template <int N>
