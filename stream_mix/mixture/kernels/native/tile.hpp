@@ -39,16 +39,6 @@ struct Tile {
         return true;
     }
 
-    // Tells the processor which rows are next, where they are lines of numbers: it looks ahead no further than a page.
-    static void expect(const Mixture& m, const Rows& from, std::int64_t start) {
-        if (from.column_stride != 1) return;
-        const std::int64_t size = from.single ? 4 : 8, count = from.n - start < TILE ? from.n - start : TILE;
-        for (std::int64_t b = 0; b < count; ++b) {
-            const char* row = static_cast<const char*>(from.x) + (start + b) * from.row_stride * size;
-            for (std::int64_t at = 0; at < m.d * size; at += 64) __builtin_prefetch(row + at, 0, 2);
-        }
-    }
-
     // 1 for what a row has and 0 for what it lacks, behind y and y^2; and 0 for y where it lacks it.
     void mark_observed(const Mixture& m, int count) {
         for (int b = 0; b < count; ++b)
