@@ -16,7 +16,8 @@ def trial(trial: Trial) -> Figures:
 
 
 def broken(figures: Figures) -> list[str]:
-    """Nothing acknowledged is lost, nothing is applied twice or changed, and recovery is quick."""
+    """Nothing acknowledged is lost, and nothing is applied twice or changed. How soon the first ack comes hangs on the
+    machine: it is printed."""
     return [
         *at_most(figures, {"lost": 0, "twice": 0, "other": 0}),
         *at_least(figures, {"rows_a_kill": LEAST_ROWS}),
