@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from stream_mix.config.errors import ConfigError
+from stream_mix.config.model import Model
 from stream_mix.config.sections import (
     Engine,
     FrameLimits,
     Ingest,
     Journal,
     Metrics,
-    Model,
     Publish,
     Query,
     Security,

@@ -3,92 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
+from pydantic import AfterValidator, Field
+
+from stream_mix.config.values import (
+    Bind,
+    Connect,
+    Count,
+    Http,
+    Name,
+    NotNegative,
+    Positive,
+    Seconds,
+    Section,
+    Text,
+    Truth,
+    distinct,
 )
-from pydantic_core import PydanticCustomError
-
-from stream_mix.config.addresses import Address, parse_endpoint, parse_host_port, parse_seconds
-from stream_mix.config.errors import NUMBER
 
 if TYPE_CHECKING:
-    from stream_mix.mixture import Spec
     from stream_mix.protocol.limits import Limits
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit")
-    return text
-
-
-def _bind(text: str) -> str:
-    if text:
-        parse_endpoint(text)
-    return text
-
-
-def _connect(text: str) -> str:
-    parse_endpoint(text, bind=False)
-    return text
-
-
-def _auto(value: object, number: ValidatorFunctionWrapHandler) -> object:
-    return value if value == "auto" else number(value)
-
-
-def _http(text: str) -> str:
-    if text:
-        parse_host_port(text)
-    return text
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("a list without repetition")
-    return values
-
-
-# Numbers and truth values are strict: TOML has types, so text that looks like a number is an error.
-Text = Annotated[str, Field(strict=True)]
-Truth = Annotated[bool, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Components = Annotated[
-    Annotated[Count, Tag(NUMBER)] | Annotated[Literal["auto"], Tag("auto")],
-    Discriminator(lambda value: "auto" if value == "auto" else NUMBER),
-]
-Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
-Bind = Annotated[str, Field(strict=True), AfterValidator(_bind)]
-Connect = Annotated[str, Field(strict=True), AfterValidator(_connect)]
-Http = Annotated[str, Field(strict=True), AfterValidator(_http)]
-Seconds = Annotated[float, BeforeValidator(parse_seconds)]
-if TYPE_CHECKING:
-    PositiveOrAuto = float | Literal["auto"]
-else:  # not a union, whose errors would be those of both of its halves
-    PositiveOrAuto = Annotated[Positive, WrapValidator(_auto)]
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, and a key that it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Engine(Section):
@@ -96,7 +31,7 @@ class Engine(Section):
 
     name: Name = "stream_mix"
     """names this engine in logs, metrics and snapshots"""
-    features: Annotated[tuple[Text, ...], AfterValidator(_distinct)] = ()
+    features: Annotated[tuple[Text, ...], AfterValidator(distinct)] = ()
     """the features, in order; empty: taken from the stream as they appear"""
     log: Literal["words", "json"] = "words"
     """lines of the log: for people, or a JSON object each"""
@@ -109,7 +44,7 @@ class Ingest(Section):
 
     push: Bind = "tcp://127.0.0.1:5555"
     """PULL socket that producers PUSH to; "" = off"""
-    subscribe: Annotated[tuple[Connect, ...], AfterValidator(_distinct)] = ()
+    subscribe: Annotated[tuple[Connect, ...], AfterValidator(distinct)] = ()
     """PUB feeds to subscribe to"""
     topics: tuple[Text, ...] = ("",)
     """topic prefixes taken from those feeds; "" = all"""
@@ -228,132 +163,3 @@ class Security(Section):
     def clients_folder(self) -> str:
         """The folder of those who are let in."""
         return self.clients or os.path.join(os.path.dirname(self.server_key), "clients")
-
-
-class Model(Section):
-    """``[[models]]``: a model of the stream. At most one memory; without one, nothing is forgotten."""
-
-    name: Name = "mixture"
-    """names the model in topics and commands"""
-    family: Literal["kmeans", "spherical", "diag", "tied", "full", "auto"] = "full"
-    """equal spheres, spheres, upright ellipses, one ellipse for all, any; "auto": which foretells best"""
-    n_components: Components = 8
-    """number of components; "auto": as many as the rows speak for, and anew as they come"""
-    up_to: Count = 64
-    """most components where `n_components` is "auto" """
-    assignment: Literal["soft", "hard"] | None = None
-    """a row counts for components by share, or for the best alone; absent: kmeans hard, the others soft"""
-    half_life: PositiveOrAuto | None = None
-    """memory: rows after which a row counts half; "auto": what foretells the stream best"""
-    time_half_life: Seconds | None = None
-    """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
-    window: Count | None = None
-    """memory: only about the last so many rows count"""
-    step_exponent: Annotated[float, Field(gt=0.5, le=1.0, allow_inf_nan=False)] | None = None
-    """memory: about rows^step_exponent rows count, > 0.5 and <= 1: the first ones are forgotten, slowly"""
-    averaged: Truth = False
-    """true: such steps, by 0.6 unless given, averaged over the second half of the stream"""
-    batch_size: Count = 256
-    """rows learned at once; rows wait until their batch is full"""
-    lateness: Seconds | None = None
-    """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
-    degrees_of_freedom: Positive | None = None
-    """components are Student's t with so many, 4 is usual: rows far out hardly move them; absent: normal"""
-    robust: bool = False
-    """true: rows that no component accounts for are labelled -1 and not learned from"""
-    random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
-    """seed of the start"""
-    reg_covar: NotNegative = 1e-6
-    """added to every variance, in squared scales of the feature"""
-
-    @model_validator(mode="after")
-    def _one_memory(self) -> Model:
-        keys = "half_life", "time_half_life", "window", "step_exponent", "averaged"
-        given = [key for key in keys if getattr(self, key) not in (None, False)]
-        if len(given) > 1 and not {"step_exponent", "averaged"} >= set(given):
-            raise rule(f"found {' and '.join(given)}, expected at most one memory")
-        return self
-
-    @model_validator(mode="after")
-    def _number_of_spheres(self) -> Model:
-        if self.family == "kmeans" and self.n_components == "auto":
-            raise rule('found n_components "auto" with family "kmeans", expected a number or another family')
-        if self.family == "kmeans" and self.degrees_of_freedom is not None:
-            raise rule('found degrees_of_freedom with family "kmeans", expected another family')
-        return self
-
-    def spec(self) -> Spec:
-        """Return the mixture's own description of this model."""
-        from stream_mix import mixture
-        from stream_mix.mixture.steps import stepping
-
-        memory: Any
-        auto = self.n_components == "auto"
-        k = 1 if self.n_components == "auto" else self.n_components
-        if self.half_life == "auto":
-            memory = mixture.Adaptive.suited(k, self.batch_size)
-        elif self.half_life is not None:
-            memory = mixture.HalfLife(self.half_life)
-        elif self.time_half_life is not None:
-            memory = mixture.TimeHalfLife(self.time_half_life)
-        elif self.window is not None:
-            memory = mixture.Window(self.window)
-        else:
-            memory = stepping(self.step_exponent, self.averaged, k, self.batch_size) or mixture.Forever()
-        return mixture.Spec(
-            n_components=k,
-            up_to=self.up_to if auto else None,
-            **mixture.named_family(self.family),
-            assignment=self.assignment,
-            memory=memory,
-            prior=mixture.Prior(reg_covar=self.reg_covar),
-            batch_size=self.batch_size,
-            random_state=self.random_state,
-            lateness=self.lateness,
-            degrees_of_freedom=self.degrees_of_freedom,
-            robust=self.robust,
-        )
-
-
-def rule(message: str) -> PydanticCustomError:
-    """Break a rule that spans several keys: the message says all of it."""
-    return PydanticCustomError("rule", "{message}", {"message": message})
-
-
-def check_endpoints(
-    ingest: Ingest, publish: Publish, query: Query, metrics: Metrics, security: Security
-) -> None:
-    """Refuse a bind that others can reach unasked, an address bound twice, an engine that feeds itself."""
-    texts = {
-        "ingest.push": ingest.push, "ingest.acked": ingest.acked, "publish.bind": publish.bind,
-        "query.bind": query.bind,
-    }  # fmt: skip
-    binds: dict[str, Address] = {key: parse_endpoint(text) for key, text in texts.items() if text}
-    if metrics.bind:
-        texts["metrics.bind"] = metrics.bind
-        binds["metrics.bind"] = parse_host_port(metrics.bind)
-    seen: dict[str, Address] = {}
-    for key, address in binds.items():
-        locked = bool(security.server_key) and key != "metrics.bind"  # HTTP has no keys
-        if not (address.loopback or locked or security.allow_insecure):
-            http = key == "metrics.bind"
-            such = "127.0.0.1:PORT" if http else "tcp://127.0.0.1:PORT, ipc://PATH"
-            keys = "" if http else "[security] server_key, "
-            raise rule(
-                f"{key}: found {texts[key]!r}, which other machines can reach, expected a loopback address "
-                f"({such}), {keys}or [security] allow_insecure = true"
-            )
-        for other, taken in seen.items():
-            if address.clashes(taken):
-                raise rule(
-                    f"{key}: found {texts[key]!r}, which {other} has already, expected an address of its own"
-                )
-        seen[key] = address
-    for text in ingest.subscribe:
-        for key, address in seen.items():
-            if parse_endpoint(text, bind=False).clashes(address):
-                raise rule(
-                    f"ingest.subscribe: found {text!r}, which is this engine's {key}, expected another feed"
-                )
-    if not (ingest.push or ingest.acked or ingest.subscribe):
-        raise rule("ingest: found push and acked off and no subscribe, expected one source of rows at least")

@@ -13,7 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stream_mix.config.endpoints import check_endpoints
 from stream_mix.config.errors import ConfigError, explain
+from stream_mix.config.model import Model
 from stream_mix.config.overlay import overlay
 from stream_mix.config.sections import (
     Engine,
@@ -21,13 +23,11 @@ from stream_mix.config.sections import (
     Ingest,
     Journal,
     Metrics,
-    Model,
     Publish,
     Query,
     Security,
-    check_endpoints,
-    rule,
 )
+from stream_mix.config.values import rule
 
 PREFIX = "STREAM_MIX_"
 
