@@ -16,8 +16,7 @@ def trial(trial: Trial) -> Figures:
 
 
 def broken(figures: Figures) -> list[str]:
-    """Nothing acknowledged is lost, applied twice or changed. When the first ack comes hangs on the machine: it
-    is printed."""
+    """Nothing acknowledged is lost, applied twice or changed. When the first ack comes is printed only."""
     return [
         *at_most(figures, {"lost": 0, "twice": 0, "other": 0}),
         *at_least(figures, {"rows_a_kill": LEAST_ROWS}),
