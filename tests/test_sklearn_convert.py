@@ -153,3 +153,16 @@ def test_a_fit_without_prior_ends_where_scikit_learns_does(kind: str) -> None:
     assert ours.lower_bound_ == pytest.approx(fitted.lower_bound_, abs=1e-8)
     order, other = ours.means_[:, 0].argsort(), fitted.means_[:, 0].argsort()
     assert ours.means_[order] == pytest.approx(fitted.means_[other], abs=1e-4)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_type_that_was_found_out_goes_there_and_its_precisions_with_it(streamed: bool) -> None:
+    x, _ = make_blobs(3000, centers=3, n_features=2, cluster_std=0.5, random_state=0)
+    ours = GaussianMixture(3, covariance_type="auto", random_state=0)
+    ours = ours.partial_fit(x) if streamed else ours.fit(x)
+    assert ours.covariance_type_ == "spherical"
+    assert ours.covariances_.shape == ours.precisions_.shape == (3,)
+    there = ours.to_sklearn()
+    assert there.covariance_type == "spherical"
+    assert there.score_samples(x) == pytest.approx(ours.score_samples(x), abs=1e-9)
+    assert there.precisions_ == pytest.approx(1.0 / there.covariances_)

@@ -75,14 +75,14 @@ def to_sklearn(estimator: Any) -> SklearnMixture:
         )
     theirs = SklearnMixture(
         n_components=estimator.model_.k,
-        covariance_type=estimator.model_.spec.family,
+        covariance_type=found.family.name,
         tol=estimator.tol,
         max_iter=estimator.max_iter,
         random_state=estimator.random_state,
     )
     theirs.weights_, theirs.means_, theirs.covariances_ = found.weights, found.means, found.covariances
-    theirs.precisions_cholesky_ = precisions_cholesky(estimator.covariance_type, found.covariances)
-    theirs.precisions_ = precisions(estimator.covariance_type, theirs.precisions_cholesky_)
+    theirs.precisions_cholesky_ = precisions_cholesky(found.family.name, found.covariances)
+    theirs.precisions_ = precisions(found.family.name, theirs.precisions_cholesky_)
     # A model that only streamed has no sweeps to tell of; scikit-learn's attributes are there all the same.
     theirs.converged_ = getattr(estimator, "converged_", False)
     theirs.n_iter_ = getattr(estimator, "n_iter_", 0)

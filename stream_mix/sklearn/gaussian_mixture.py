@@ -30,7 +30,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         up_to: most components where `n_components` is "auto".
         covariance_type: `full` (each its own matrix), `tied` (one matrix for all), `diag` (variances) or
             `spherical` (one variance each); `auto`: found out from how well each foretells rows
-            (`stream_mix.mixture.contest`), `model_.spec.family` being the one in use.
+            (`stream_mix.mixture.contest`), `covariance_type_` being the one in use.
         tol: `fit` stops when a sweep changes the mean log density by less than this.
         reg_covar: added to every variance, in units of the squared scale of each feature (its variance when
             the model started), so that the units of the data do not matter; scikit-learn's is in the data's
@@ -59,6 +59,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
     Attributes:
         weights_: (k,).
         means_: (k, d).
+        covariance_type_: the type of the covariances, where "auto" found it out too.
         covariances_: full (k, d, d), tied (d, d), diag (k, d), spherical (k,); precisions_ and
             precisions_cholesky_ alike.
         n_iter_: sweeps of the last `fit`; converged_: whether they were enough; lower_bounds_: mean log
@@ -220,6 +221,11 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
     def means_(self) -> Array:
         """Means (k, d)."""
         return parameters(self.model_).means
+
+    @view
+    def covariance_type_(self) -> str:
+        """The type that the covariances have, whoever chose it."""
+        return self.model_.spec.family
 
     @view
     def covariances_(self) -> Array:
