@@ -51,7 +51,7 @@ class Model(Section):
     lateness: Seconds | None = None
     """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
     degrees_of_freedom: Degrees | None = None
-    """components are Student's t with so many (4 usual, 1e6 most); outliers hardly move them; absent: normal"""
+    """components are Student's t of so many (4 usual, 1e6 most); outliers hardly move them; absent: normal"""
     robust: bool = False
     """true: rows that no component accounts for are labelled -1 and not learned from"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0
