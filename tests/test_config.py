@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from stream_mix.config import ConfigError, Settings, describe, from_text, load, loads, markdown
 from stream_mix.config.addresses import parse_endpoint, parse_seconds
 from stream_mix.config.settings import build
+from stream_mix.mixture.spec import MOST_DEGREES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,6 +98,12 @@ def test_settings_are_frozen() -> None:
             "[[models]]\nfamily = 'kmeans'\ndegrees_of_freedom = 4",
             'models[0]: found degrees_of_freedom with family "kmeans", expected another family',
         ),
+        (
+            "[[models]]\ndegrees_of_freedom = 1e13",
+            "models[0].degrees_of_freedom: found 10000000000000.0, expected a number <= 1e+06",
+        ),
+        ("[[models]]\nstep_exponent = 1.5", "models[0].step_exponent: found 1.5, expected a number <= 1"),
+        ("[[models]]\nstep_exponent = '0.7'", "models[0].step_exponent: found '0.7', expected a number"),
         (
             "[[models]]\nstep_exponent = 0.7\nhalf_life = 4",
             "models[0]: found half_life and step_exponent, expected at most one memory",
@@ -358,6 +366,14 @@ def test_models_convert_to_specs() -> None:
     assert (c.memory, c.family) == (mixture.TimeHalfLife(3600), "diag")
     assert (d.memory, d.family, d.prior.reg_covar) == (mixture.Window(4096), "kmeans", 1e-3)
     assert e.memory == mixture.Adaptive.suited(n_components=4, batch_size=16)
+
+
+def test_degrees_of_freedom_have_the_mixture_s_bound() -> None:
+    text = f"[[models]]\ndegrees_of_freedom = {MOST_DEGREES!r}"
+    assert loads(text).models[0].spec().degrees_of_freedom == MOST_DEGREES
+    beyond = math.nextafter(MOST_DEGREES, math.inf)
+    with pytest.raises(ConfigError, match=r"degrees_of_freedom: found .*, expected a number <= 1e\+06"):
+        loads(f"[[models]]\ndegrees_of_freedom = {beyond!r}")
 
 
 def test_limits_default_to_the_protocol_s_own() -> None:

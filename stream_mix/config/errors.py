@@ -26,6 +26,7 @@ _EXPECTED = {
     "greater_than": "a number > {gt}",
     "greater_than_equal": "a number >= {ge}",
     "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
     "literal_error": "{expected}",
     "tuple_type": "a list in square brackets",
     "model_type": "a table",

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from stream_mix.config.values import (
     Components,
     Count,
+    Degrees,
     Name,
     NotNegative,
-    Positive,
     PositiveOrAuto,
     Seconds,
     Section,
@@ -42,7 +42,7 @@ class Model(Section):
     """memory: event time after which a row counts half; seconds, or text such as "10m" or "2h" """
     window: Count | None = None
     """memory: only about the last so many rows count"""
-    step_exponent: Annotated[float, Field(gt=0.5, le=1.0, allow_inf_nan=False)] | None = None
+    step_exponent: Annotated[float, Field(strict=True, gt=0.5, le=1.0, allow_inf_nan=False)] | None = None
     """memory: about rows^step_exponent rows count, > 0.5 and <= 1: the first ones are forgotten, slowly"""
     averaged: Truth = False
     """true: such steps, by 0.6 unless given, averaged over the second half of the stream"""
@@ -50,8 +50,8 @@ class Model(Section):
     """rows learned at once; rows wait until their batch is full"""
     lateness: Seconds | None = None
     """event time by which a row may be older than the newest before it; older ones are judged, not learned"""
-    degrees_of_freedom: Positive | None = None
-    """components are Student's t with so many, 4 is usual: rows far out hardly move them; absent: normal"""
+    degrees_of_freedom: Degrees | None = None
+    """components are Student's t of so many (4 usual, 1e6 most); outliers hardly move them; absent: normal"""
     robust: bool = False
     """true: rows that no component accounts for are labelled -1 and not learned from"""
     random_state: Annotated[int, Field(strict=True, ge=0, lt=1 << 32)] = 0

@@ -68,6 +68,8 @@ Components = Annotated[
     Discriminator(lambda value: "auto" if value == "auto" else NUMBER),
 ]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+# As many as the mixture takes (`spec.MOST_DEGREES`), which is not imported to read a file.
+Degrees = Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
 Bind = Annotated[str, Field(strict=True), AfterValidator(_bind)]

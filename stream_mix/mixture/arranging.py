@@ -28,6 +28,7 @@ def arranged(model: Model, columns: Ints) -> Model:
                 scatter=np.ascontiguousarray(scatter),
             )
         )
+
     def turned(rows: Rows) -> Rows:
         return Rows(rows.x[:, columns], rows.w, rows.t)
 

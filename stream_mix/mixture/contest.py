@@ -114,6 +114,11 @@ class Contest:
         """Rows of the block that came so far."""
         return sum(map(len, self.fresh))
 
+    @property
+    def block(self) -> Rows:
+        """These rows as one piece."""
+        return Rows.concatenated([Rows.none(self.candidates[0].d), *self.fresh])
+
     def taking(self, rows: Rows, first: int) -> Contest:
         """The contest after these rows went by, the first of which has the number `first`."""
         own = rows[max(self.start - first, 0) : max(self.end - first, 0)]

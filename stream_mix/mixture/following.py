@@ -41,11 +41,15 @@ def followed(
 
 
 def going_on(model: Model, spec: Spec) -> Model:
-    """The model with other choices from here on: where records begin to stand side by side, each begins with
-    what the model knows, and where they cease to, the one in use stays."""
+    """The model with other choices from here on: a memory of the same kind goes on with the store, so that a
+    window can still drop what is oldest; where records begin to stand side by side, each begins with what the
+    model knows, and where they cease to, the one in use stays."""
     memory, kept = model.spec.memory, model.sample if reviewed(spec) else None
     model = replace(model, spec=spec, sample=kept)
     if spec.memory == memory or not model.store:
+        return model
+    # Records side by side (`Adaptive`) are of half-lives that another ladder need not have.
+    if type(spec.memory) is type(memory) and not isinstance(memory, Adaptive):
         return model
     before = replace(model, spec=replace(spec, memory=memory)).moments
     choice = Choice.first(spec.memory) if isinstance(spec.memory, Adaptive) else None

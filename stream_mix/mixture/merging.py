@@ -8,7 +8,8 @@ too.
 
 **Approximate.** Models that started apart know different components. Theirs are laid beside ours, and those
 that differ least are joined (`reduction`) until no more are left than wanted. Every joint keeps mass, mean
-and covariance, so the whole keeps its mean and covariance exactly; what is lost is told for each joint.
+and covariance, so the whole keeps its mean and covariance exactly; what is lost is told for each joint. Of
+Student's t, what is kept so are scale matrices, of rows by what they count for (`Spec.degrees_of_freedom`).
 
 Half-lives in rows and windows: rows grow old in their own stream. A half-life in event time brings both to
 the later of the two times. The other model must not have learned the same rows: they would count twice.
@@ -73,7 +74,8 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     given; with more, those of `other` that are like none of ours (joining them would cost more than BIC
     charges for a component) stay as new ones. Where the rows say which family it is, the other model's
     candidate for ours takes its place, and candidates are merged, too. Raises ValueError where family,
-    assignment, memory or number of features differ, or where a number of components makes no sense.
+    assignment, memory, degrees of freedom, whether a background stands behind components or number of
+    features differ, or where a number of components makes no sense.
 
     >>> from stream_mix.mixture import Spec
     >>> spec = Spec(n_components=2, batch_size=4)
@@ -90,10 +92,11 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
         raise ValueError(f"merge: n_components is {n_components!r}, expected an integer >= 1 or None")
     if model.next_start or other.next_start:
         return _told(model, other), Merged(exact=True)
+    # Rows that wait may decide which family it is: it is asked for behind them.
+    (model, _), (other, _) = flush(model), flush(other)
     other = of_family(other, model.spec, all_learned)
     _same("family", model.spec.family, other.spec.family)
-    contest = beside(model, other, merge)
-    (model, _), (other, _) = flush(model), flush(other)
+    contest = beside(model, other, merge, all_learned)
     basis = _common_basis(model, other)
     model, other = rebased(model, basis), rebased(other, basis)
     if model.store[0].lineage == other.store[0].lineage and model.components == other.components:
@@ -103,13 +106,13 @@ def merge(model: Model, other: Model, n_components: int | None = None) -> tuple[
     return replace(joined, contest=contest), merged
 
 
-
-
 def _same_kind(ours: Spec, theirs: Spec) -> None:
     _same("family", ours.family, theirs.family)
     _same("families", ours.families, theirs.families)
     _same("assignment", "hard" if ours.hard else "soft", "hard" if theirs.hard else "soft")
     _same("memory", ours.memory, theirs.memory)
+    _same("degrees_of_freedom", ours.degrees_of_freedom, theirs.degrees_of_freedom)
+    _same("robust", ours.robust, theirs.robust)
 
 
 def _same(name: str, mine: object, its: object) -> None:

@@ -12,6 +12,10 @@ from .priors import Prior
 
 _EXPECTED = 20
 
+MOST_DEGREES = 1e6
+"""The most degrees of freedom. With so many Student's t is a normal distribution for all that rows can tell;
+with more its density and its tail come from differences of ever larger logarithms, and rounding wins."""
+
 AUTO = ("spherical", "diag", "tied", "full")
 """The families that are tried where nobody says which it is, those with fewer parameters first."""
 
@@ -33,8 +37,8 @@ class Spec:
         watch: whether the running log-likelihood is kept. Without it hard assignment needs no exponentials.
         lateness: seconds of event time by which a row may be older than the newest before it; one that is
             older still is left out and counted. None: none is.
-        degrees_of_freedom: components are Student's t with so many of them, which rows far out hardly move,
-            and covariances are their scale matrices. None: components are normal.
+        degrees_of_freedom: components are Student's t with so many of them, a million at most, which rows far
+            out hardly move, and covariances are their scale matrices. None: components are normal.
         robust: whether a background takes rows that no component accounts for (background.py): components do
             not learn from them, and their label is -1.
         families: the rows say which of these families it is (`contest`), and `family` is that of the moment.
@@ -82,6 +86,10 @@ class Spec:
             check_lateness(self.lateness)
         if (degrees := self.degrees_of_freedom) is not None:
             check_positive(degrees, "degrees_of_freedom", "degrees")
+            if degrees > MOST_DEGREES:
+                raise ValueError(
+                    f"degrees_of_freedom is {degrees}, expected {MOST_DEGREES:g} at most, or None"
+                )
             if FAMILIES[self.family].equal_weights:
                 raise ValueError(
                     f"degrees_of_freedom is {degrees}, expected None with family {self.family!r}"

@@ -86,19 +86,20 @@ def of_family(model: Model, spec: Spec, learning: Learning) -> Model:
     if contest.candidates[chosen].warming:
         return model
     changed = replace(model, contest=replace(contest, chosen=chosen))
-    return taken_over(changed, Rows.concatenated([Rows.none(model.d), *contest.fresh]), learning)[0]
+    return taken_over(changed, contest.block, learning)[0]
 
 
 def beside(
-    model: Model, other: Model, merge: Callable[[Model, Model], tuple[Model, Any]]
+    model: Model, other: Model, merge: Callable[[Model, Model], tuple[Model, Any]], learning: Learning
 ) -> Contest | None:
-    """The candidates of both models merged, family by family, with nothing that speaks for any; None where
-    one model has none."""
+    """The candidates of both models merged, family by family, after they learned the rows of their unfinished
+    blocks, with nothing that speaks for any; None where one model has none."""
     ours, theirs = model.contest, other.contest
     if ours is None or theirs is None:
         return None
     memory, candidates = model.spec.memory, []
     for pair in zip(ours.candidates, theirs.candidates, strict=True):
-        mine, its = (replace(one, spec=replace(one.spec, memory=memory)) for one in pair)
+        whole = map(learning, pair, (ours.block, theirs.block))
+        mine, its = (replace(one, spec=replace(one.spec, memory=memory)) for one in whole)
         candidates.append(merge(mine, its)[0])
     return replace(ours, candidates=tuple(candidates)).after(model.rows + other.rows)

@@ -367,6 +367,8 @@ def test_merging_leaves_both_as_they_were() -> None:
     [
         ({"family": "diag"}, 2, "merge: the other model's family is 'diag', expected 'full'"),
         ({"assignment": "hard"}, 2, "merge: the other model's assignment is 'hard', expected 'soft'"),
+        ({"degrees_of_freedom": 4.0}, 2, r"degrees_of_freedom is 4\.0, expected None"),
+        ({"robust": True}, 2, "merge: the other model's robust is True, expected False"),
         ({"memory": HalfLife(9.0)}, 2, r"memory is HalfLife\(rows=9.0\), expected Forever\(\)"),
         ({}, 3, "merge: the other model's number of features is 3, expected 2"),
     ],

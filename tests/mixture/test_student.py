@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,9 @@ from stream_mix.mixture.arrays import Array
 from stream_mix.mixture.beta import f_cdf, log_f_survival
 from stream_mix.mixture.em import batch_moments, e_step
 from stream_mix.mixture.families import heavy as tails
+from stream_mix.mixture.kernels.student import Student
 from stream_mix.mixture.remoteness import RESOLUTION
+from stream_mix.mixture.spec import MOST_DEGREES
 from stream_mix.mixture.validity import draws
 
 from .naive import covariance_matrices
@@ -207,6 +210,21 @@ def test_rows_that_a_model_draws_have_its_tails_and_moments_do_not_tell_what_bic
 def test_senseless_degrees_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match=r"degrees_of_freedom is .*, expected a number of degrees > 0"):
         Spec(2, degrees_of_freedom=value)
+
+
+def test_so_many_degrees_that_they_are_lost_in_rounding_are_refused() -> None:
+    most, d = MOST_DEGREES, 6
+    # Of even numbers of features the gamma functions are products.
+    expected = np.log1p(2.0 * np.arange(d // 2) / most).sum()
+    assert Student(most).height(d) == pytest.approx(expected, abs=1e-8)
+    distance = np.array([0.1, 3.0, 6.0, 12.0, 60.0])
+    np.testing.assert_allclose(
+        log_f_survival(distance, d, most), f.logsf(distance / d, d, most), rtol=1e-8, atol=1e-8
+    )
+    Spec(2, degrees_of_freedom=most)
+    for degrees in (math.nextafter(most, math.inf), 1e13):
+        with pytest.raises(ValueError, match=r"degrees_of_freedom is .*, expected 1e\+06 at most, or None"):
+            Spec(2, degrees_of_freedom=degrees)
 
 
 def test_spheres_of_k_means_have_no_tails() -> None:

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -54,6 +55,24 @@ struct Job {
     }
 };
 
+// While one lives, threads that this one starts take no signals. Those are for Python's own, or a system call of Python's
+// would not be interrupted; but a fault is its thread's alone, and blocked it would end the process without a handler.
+class Quiet {
+  public:
+    Quiet() {
+        sigset_t most;
+        sigfillset(&most);
+        for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&most, fault);
+        pthread_sigmask(SIG_SETMASK, &most, &before_);
+    }
+    Quiet(const Quiet&) = delete;
+    Quiet& operator=(const Quiet&) = delete;
+    ~Quiet() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_;
+};
+
 class Pool {
   public:
     const pid_t owner = getpid();
@@ -74,18 +93,16 @@ class Pool {
     }
 
   private:
-    // Threads for signals are Python's: these take none, or a system call of Python's would not be interrupted.
     void grow(int wanted) {
         if (workers_ >= wanted) return;
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+        const Quiet quiet;
         try {
             for (; workers_ < wanted; ++workers_) std::thread([this] { serve(); }).detach();
         } catch (const std::system_error&) {
             // The machine gives no more threads: those that run do all the work.
+        } catch (const std::bad_alloc&) {
+            // Nor memory for one.
         }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     Job* open() const {
