@@ -18,6 +18,7 @@ from typing import TypeAlias
 from ..engine import Effect, Frames, Refuse
 from ..protocol import Frame
 from .group import Group
+from .log import in_line
 
 Step: TypeAlias = Callable[[Frames], list[Effect]]
 TELL_SECONDS = 1.0
@@ -68,12 +69,13 @@ class Learning:
             effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
         if not raised:
             self.unsteady += 1
-            self._say("unsteady", f"{len(frames)} frames raised {_line(first)} together, and none did alone")
+            said = f"{len(frames)} frames raised {in_line(first)} together, and none did alone"
+            self._say("unsteady", said)
         return effects
 
     def _noted(self, frame: Frame, error: Exception) -> str:
         """Count a frame that raised, say so now and then, and return the error in one line."""
-        kind, line = type(error).__name__, _line(error)
+        kind, line = type(error).__name__, in_line(error)
         self.unlearned[kind] = count = self.unlearned.get(kind, 0) + 1
         whose = "" if frame.source is None else f" {frame.seq} of {frame.source!a}"
         self._say(
@@ -86,11 +88,6 @@ class Learning:
         if now >= self._told.get(kind, now - TELL_SECONDS) + TELL_SECONDS:
             self._told[kind] = now
             self.tell(f"learning: {line}")
-
-
-def _line(error: Exception) -> str:
-    """An error's kind and words in one short line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:120]
 
 
 def _place(error: Exception) -> str:
