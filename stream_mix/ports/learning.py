@@ -10,6 +10,7 @@ the engine end: what was not acknowledged then comes again.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from traceback import extract_tb
@@ -85,7 +86,7 @@ class Learning:
 
     def _say(self, kind: str, line: str) -> None:
         now = self._now()
-        if now >= self._told.get(kind, now - TELL_SECONDS) + TELL_SECONDS:
+        if now >= self._told.get(kind, -math.inf) + TELL_SECONDS:
             self._told[kind] = now
             self.tell(f"learning: {line}")
 

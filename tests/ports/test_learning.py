@@ -88,6 +88,16 @@ def test_lines_are_bounded_and_counts_are_not() -> None:
     assert [line.rsplit("(", 1)[1] for line in lines] == ["1 so far)", "31 so far)"]
 
 
+def test_the_first_line_is_said_whatever_the_clock_shows() -> None:
+    # Of this number is left, one second taken off and added again, more than it was.
+    now = 1.5 * 2.0**-53
+    assert now - 1.0 + 1.0 > now
+    learning, lines = Learning(Fold(lambda frames: True), lambda: now), list[str]()
+    learning.tell = lines.append
+    learning.fold(group_of(1))
+    assert len(lines) == 1
+
+
 def test_where_memory_is_gone_nothing_is_refused() -> None:
     learning, group = Learning(Fold(lambda frames: True, MemoryError), lambda: 0.0), group_of(1, 2)
     with pytest.raises(MemoryError):
