@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -92,6 +93,7 @@ def folded(state: EngineState, frames: list[JournalFrame], path: str) -> tuple[E
         after, effects = step(state, Frames(rows))
     except Exception as error:
         if len(frames) > 1:
+            clear_frames(error.__traceback__)
             return _one_by_one(state, frames, path)
         why = f"frame {frames[0].id} cannot be learned ({in_line(error)})"
         raise JournalError(path, why, frames[0].offset) from error
