@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,21 @@ def test_a_producer_that_is_acknowledged_comes_back_with_all_that_it_held(tmp_pa
         producer.wait(PATIENCE)
         producer.close()
         assert service.state.offset == 5
+
+
+def test_after_a_fork_the_word_of_the_engine_is_not_asked_for(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (service, door):
+        producer = Producer(
+            service.sockets.endpoints["acked"], acked=True, source="press", keys=door.secret, timeout=PATIENCE
+        )
+        at_once(lambda: producer.send(rows(5)))
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(round(PATIENCE))  # libzmq may wait for ever for a thread that only the parent has
+            os._exit(8 if producer.refused_key else 7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        assert producer.refused_key
+        producer.close()
 
 
 def test_who_asks_comes_back(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from stream_mix.ports.service import Service
 
 PATIENCE = 30.0
 """Seconds that an engine may take to stop."""
+START_SECONDS = 120.0
+"""Seconds that it may take to start, and to recover from its journal."""
 
 
 class EngineError(RuntimeError):
@@ -64,25 +67,43 @@ class Child:
     """An engine in a process of its own, by a configuration file.
 
     `endpoints` are those it says it listens on, `lines` what it said until then, `ready` the seconds that it
-    took to listen and to have recovered. Raises EngineError, with what it said, where it does not start.
+    took to listen and to have recovered. Raises EngineError, with what it said, where it does not start
+    within `seconds`; it is gone then.
     """
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, seconds: float = START_SECONDS) -> None:
         began = time.monotonic()
+        # A file and no pipe: nobody reads it while the engine runs, and a full pipe would stop it.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the child
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "stream_mix.workers.engine", str(config)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=config.parent,
+            stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=config.parent,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
-        assert self.popen.stdout is not None
         self.lines: list[str] = []
-        while not self.lines or not self.lines[-1].startswith("journal"):
-            line = self.popen.stdout.readline()
-            if not line:
-                raise EngineError(f"the engine did not start: {self.popen.communicate()[1]}")
-            self.lines.append(line.strip())
+        late = threading.Timer(seconds, self.popen.kill)
+        late.start()
+        try:
+            started = self._starts()
+        finally:
+            late.cancel()
         self.ready = time.monotonic() - began
+        if not started:
+            why = f" within {seconds:g} s" if self.ready >= seconds else ""
+            said = self._said()
+            self._close()
+            raise EngineError(f"the engine did not start{why}: {said}")
         self.endpoints = dict(re.findall(r"(push|acked|publish|query|metrics) (\S+?)(?:,|$)", self.lines[0]))
+
+    def _starts(self) -> bool:
+        """Read what it says until it is ready; False where it ends before that."""
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            self.lines.append(line.strip())
+            if line.startswith("journal"):
+                return True
+        self.popen.wait()
+        return False
 
     @property
     def resumed(self) -> int:
@@ -99,8 +120,21 @@ class Child:
         """Exit code after a signal, seconds that it took, and what was said on the error output."""
         start = time.monotonic()
         self.popen.send_signal(number)
-        _, said = self.popen.communicate(timeout=PATIENCE)
-        return self.popen.returncode, time.monotonic() - start, said
+        try:
+            self.popen.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"the engine did not stop within {PATIENCE:g} s") from None
+        return self.popen.returncode, time.monotonic() - start, self._said()
+
+    def _said(self) -> str:
+        """What it said on the error output; it has ended."""
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def _close(self) -> None:
+        if self.popen.stdout is not None:
+            self.popen.stdout.close()
+        self._errors.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +142,4 @@ class Child:
     def __exit__(self, *_: object) -> None:
         if self.popen.poll() is None:
             self.kill()
-        for stream in (self.popen.stdout, self.popen.stderr):
-            if stream is not None:
-                stream.close()
+        self._close()

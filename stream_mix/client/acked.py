@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from typing import NamedTuple
@@ -61,12 +62,7 @@ class Acked:
 
     def pump(self, seconds: float = 0.0) -> None:
         """Send what is due and hear what was said, waiting up to so many seconds for the first of it."""
-        heard = self._listen()
-        now = time.monotonic()
-        self._handshakes.knock(now)
-        blocked = self._speak(now)
-        wait = 0.0 if heard else min(seconds, self.window.wake(now), BLOCKED_SECONDS if blocked else seconds)
-        if wait > 0 and self._poller.poll(max(1, round(wait * 1000))):
+        if self._pause(min(seconds, self._turn())):
             self._listen()
             self._speak(time.monotonic())
 
@@ -74,12 +70,13 @@ class Acked:
         """Pump until there is room (`enough` "room") or nothing is held ("all"). Raises ClientError when the
         time is over."""
         until = time.monotonic() + seconds
-        self.pump()
+        due = self._turn()
         while self.window.full if enough == "room" else self.window.frames:
             left = until - time.monotonic()
             if left <= 0 or self._handshakes.shut:
                 raise ClientError(f"{self._endpoint}: {self._why(seconds)}")
-            self.pump(left)
+            self._pause(min(left, due))
+            due = self._turn()
 
     def complain(self) -> None:
         """Raise ClientError for frames that were refused since the last time."""
@@ -89,6 +86,19 @@ class Acked:
             last: Nack = window.refused[-1]
             what = f"{new} frame{'s' * (new != 1)} refused, the last: {last.reason}"
             raise ClientError(f"{self._endpoint}: {what}")
+
+    def _turn(self) -> float:
+        """Hear what was said, ask again where the key was refused, send what is due; returns the seconds
+        until something more may be, 0 where anything was heard."""
+        heard = self._listen()
+        now = time.monotonic()
+        self._handshakes.knock(now)
+        blocked = BLOCKED_SECONDS if self._speak(now) else math.inf
+        return 0.0 if heard else min(self.window.wake(now), self._handshakes.due(now), blocked)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait so long at the most; whether there is anything to hear."""
+        return seconds > 0 and bool(self._poller.poll(max(1, round(seconds * 1000))))
 
     def _why(self, seconds: float) -> str:
         if self._handshakes.refused:

@@ -79,8 +79,9 @@ class Client:
     @property
     def refused_key(self) -> bool:
         """Whether the engine's last word was that it does not let this key in. It is asked again when the
-        client is used, twice a second at the most: nothing need be made anew when the key is let in."""
-        if self._handshakes is None or self._socket.closed:
+        client is used, twice a second at the most: nothing need be made anew when the key is let in. False
+        in another process than the one that made the client, where nothing is touched."""
+        if os.getpid() != self._pid or self._handshakes is None or self._socket.closed:
             return False
         self._handshakes.read()
         return self._handshakes.refused

@@ -53,7 +53,7 @@ def report(state: EngineState) -> Health:
     }
     status = "warming" if any(learner.border.warming for learner in state.learners.values()) else "ok"
     models = {
-        name: {**health(learner.border, learner.found), **_taken(learner)}
+        name: {**health(learner.border, learner.found), **_taken(learner), **_tails(learner.border)}
         for name, learner in state.learners.items()
     }
     return Health(status, state.offset, models, engine)
@@ -90,7 +90,7 @@ def snapshot(state: EngineState, name: str, model: Model, number: int, found: Va
         name, number, model.generation, model.learned, time_or_none(model.t), model.spec.family,
         state.features, model.components, own.weights, own.means, own.covariances, kept,
         {"origin": model.basis.origin, "scale": model.basis.scale}, dict(state.plan.about),
-        _plain(found),
+        _plain(found), model.spec.degrees_of_freedom,
     )  # fmt: skip
 
 
@@ -107,6 +107,12 @@ def time_or_none(t: float) -> float | None:
 def _taken(learner: Learner) -> dict[str, int]:
     pending = len(learner.border.pending) + sum(map(len, learner.waiting))
     return {"rows": learner.border.learned + pending, "pending": pending}
+
+
+def _tails(model: Model) -> dict[str, float]:
+    """How heavy the tails of the components are, where they are not normal."""
+    degrees = model.spec.degrees_of_freedom
+    return {} if degrees is None else {"degrees_of_freedom": degrees}
 
 
 def _asked(state: EngineState, name: str | None) -> tuple[str, Learner]:

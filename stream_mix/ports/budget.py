@@ -43,7 +43,8 @@ class Budget:
     """Keeps a process within `total` bytes; `queues` are sockets with the option and the mark of their queue.
 
     `level` is the share of the budget in use, beyond what the process had when it began; `over` says that
-    pushed frames are to be dropped, `dropped` how many were.
+    pushed frames are to be dropped, `dropped` how many were. `take` gets so many bytes from the system, or
+    raises MemoryError.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Budget:
         total: int,
         queues: Iterable[tuple[zmq.Socket[bytes], int, int]],
         used: Callable[[], int] = memory,
+        take: Callable[[int], object] = bytearray,
     ) -> None:
-        self.total, self._used = total, used
+        self.total, self._used, self._take = total, used, take
         self.tell: Callable[[str], None] = lambda line: None
         self.dropped = 0
         self.over = False
@@ -89,6 +91,17 @@ class Budget:
             share = f"{self.level:.0%} of the memory budget of {self.total >> 20} MiB"
             what = "pushed frames are dropped" if self.over else "pushed frames are taken again"
             self.tell(f"memory: {share} in use beyond the start; {what} ({self.dropped} dropped so far)")
+
+    def spent(self) -> bool:
+        """Whether memory is gone, for who asked for some in vain: next to all of the budget is in use, or not
+        even what a frame of each peer takes can be had."""
+        give_back()
+        self._look()
+        try:
+            self._take(PEERS * FRAME_BYTES)
+        except MemoryError:
+            return True
+        return self.level >= FULL
 
     def _look(self) -> None:
         room = max(self.total - self._base, self.total // 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -23,6 +24,7 @@ from ..engine import (
 )
 from ..protocol import Frame, Limits, ProtocolError, decode_frame, pack_state, unpack_state
 from .journal import Checkpoint, Connect, JournalError, JournalFrame, JournalReader, Output, connect
+from .log import in_line
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -81,13 +83,35 @@ def decoded(frame: JournalFrame, path: str) -> Frame:
 
 
 def folded(state: EngineState, frames: list[JournalFrame], path: str) -> tuple[EngineState, list[Effect]]:
-    """The state after journalled frames. Raises JournalError where one of them is refused now."""
-    state, effects = step(state, Frames(tuple(decoded(frame, path) for frame in frames)))
+    """The state after journalled frames. Raises JournalError where one of them cannot be learned now.
+
+    Frames that raise together are folded one by one, as the engine that took them did (`Learning`): one that
+    raises alone is the one to name.
+    """
+    rows = tuple(decoded(frame, path) for frame in frames)
+    try:
+        after, effects = step(state, Frames(rows))
+    except Exception as error:
+        if len(frames) > 1:
+            clear_frames(error.__traceback__)
+            return _one_by_one(state, frames, path)
+        why = f"frame {frames[0].id} cannot be learned ({in_line(error)})"
+        raise JournalError(path, why, frames[0].offset) from error
     for effect in effects:
         if isinstance(effect, Refuse):
             frame = frames[effect.index]
             why = f"frame {frame.id} was recorded under other settings: {effect.reason}"
             raise JournalError(path, why, frame.offset)
+    return after, effects
+
+
+def _one_by_one(
+    state: EngineState, frames: list[JournalFrame], path: str
+) -> tuple[EngineState, list[Effect]]:
+    effects: list[Effect] = []
+    for frame in frames:
+        state, some = folded(state, [frame], path)
+        effects += some
     return state, effects
 
 

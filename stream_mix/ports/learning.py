@@ -4,20 +4,23 @@ silence.
 What a frame holds was checked when it was decoded, so that nothing which a model raises ought to be the
 frame's doing. Where it happens all the same the state is as it was before (the fold is pure), the frame is
 refused with the kind of the error, counted under that kind, and a line says where it was raised: rows that a
-producer is told not to send again are somebody's loss, whoever is to blame. Only where memory is gone does
-the engine end: what was not acknowledged then comes again.
+producer is told not to send again are somebody's loss, whoever is to blame. That memory was asked for in vain
+may be the doing of one frame, at which every engine would end that it is sent to again: it is refused like
+any other. Only where memory is gone does the engine end: what was not acknowledged then comes again.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
-from traceback import extract_tb
+from traceback import clear_frames, extract_tb
 from typing import TypeAlias
 
 from ..engine import Effect, Frames, Refuse
 from ..protocol import Frame
 from .group import Group
+from .log import in_line
 
 Step: TypeAlias = Callable[[Frames], list[Effect]]
 TELL_SECONDS = 1.0
@@ -28,14 +31,15 @@ class Learning:
     """Folds groups by `step`; `unlearned` counts frames that were refused for what was raised, by its kind.
 
     A group that raised though none of its frames did alone is counted under `unsteady`: its frames are
-    learned, and that it happened is a flaw of ours. `tell` is given lines about both.
+    learned, and that it happened is a flaw of ours. `tell` is given lines about both. `gone` says whether
+    there is no memory left (`Budget.spent`): a frame that alone raises MemoryError then ends the engine.
     """
 
-    def __init__(self, step: Step, now: Callable[[], float]) -> None:
+    def __init__(self, step: Step, now: Callable[[], float], gone: Callable[[], bool]) -> None:
         self.unlearned: dict[str, int] = {}
         self.unsteady = 0
         self.tell: Callable[[str], None] = lambda line: None
-        self._step, self._now = step, now
+        self._step, self._now, self._gone = step, now, gone
         self._told: dict[str, float] = {}
 
     def fold(self, group: Group) -> list[Effect]:
@@ -44,9 +48,9 @@ class Learning:
             return []
         try:
             effects = self._step(Frames(tuple(group.frames)))
-        except MemoryError:
-            raise
         except Exception as error:
+            # What the step had made so far is let go of: the frames alone may need the room.
+            clear_frames(error.__traceback__)
             effects = self._one_by_one(group.frames, error)
         refused = {e.index: (e.code, e.reason) for e in effects if isinstance(e, Refuse)}
         if refused:
@@ -60,20 +64,22 @@ class Learning:
         for i, frame in enumerate(frames):
             try:
                 some = self._step(Frames((frame,)))
-            except MemoryError:
-                raise
             except Exception as error:
+                clear_frames(error.__traceback__)
+                if isinstance(error, MemoryError) and self._gone():
+                    raise
                 raised += 1
                 some = [Refuse(i, "value", f"frame: cannot be learned ({self._noted(frame, error)})")]
             effects += [Refuse(i, e.code, e.reason) if isinstance(e, Refuse) else e for e in some]
         if not raised:
             self.unsteady += 1
-            self._say("unsteady", f"{len(frames)} frames raised {_line(first)} together, and none did alone")
+            said = f"{len(frames)} frames raised {in_line(first)} together, and none did alone"
+            self._say("unsteady", said)
         return effects
 
     def _noted(self, frame: Frame, error: Exception) -> str:
         """Count a frame that raised, say so now and then, and return the error in one line."""
-        kind, line = type(error).__name__, _line(error)
+        kind, line = type(error).__name__, in_line(error)
         self.unlearned[kind] = count = self.unlearned.get(kind, 0) + 1
         whose = "" if frame.source is None else f" {frame.seq} of {frame.source!a}"
         self._say(
@@ -83,14 +89,9 @@ class Learning:
 
     def _say(self, kind: str, line: str) -> None:
         now = self._now()
-        if now >= self._told.get(kind, now - TELL_SECONDS) + TELL_SECONDS:
+        if now >= self._told.get(kind, -math.inf) + TELL_SECONDS:
             self._told[kind] = now
             self.tell(f"learning: {line}")
-
-
-def _line(error: Exception) -> str:
-    """An error's kind and words in one short line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:120]
 
 
 def _place(error: Exception) -> str:

@@ -54,3 +54,12 @@ class Log:
     def warn(self, line: str) -> None:
         """Write a line that somebody should look at."""
         self.say(line, "warning")
+
+
+def in_line(error: Exception) -> str:
+    """An error's kind and words in one short line.
+
+    >>> in_line(ValueError("shapes (3,4)\\nand (5,)"))
+    'ValueError: shapes (3,4) and (5,)'
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")[:120]

@@ -80,13 +80,13 @@ class Loop:
         self._publisher = Publisher(sockets.publish, state.learners)
         self._checkpoint = checkpoint or 0
         self.holding: Holding[Group] = Holding()
-        self.learning = Learning(self._step, clock.now)
         self._ticked = self._greeted = -1e9
         self._full = self.draining = False
         self._ingest = sockets.ingest
         bounds = settings.journal
         most = (bounds.commit_frames, bounds.commit_bytes) if journal else (MOST_FRAMES, MOST_BYTES)
         self.budget = Budget(settings.limits.memory_bytes, sockets.queues)
+        self.learning = Learning(self._step, clock.now, self.budget.spent)
         self._intake = Intake(sockets, self.acking, self.budget, limits, most, clock.now)
         self.questions: Questions | None = None
         if sockets.query is not None:

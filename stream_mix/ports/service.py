@@ -186,7 +186,9 @@ class Service:
 
 def _family(spec: Spec) -> str:
     """Which components a model has, in words."""
-    return f"one of {', '.join(spec.families)}" if spec.families else spec.family
+    family = f"one of {', '.join(spec.families)}" if spec.families else spec.family
+    degrees = spec.degrees_of_freedom
+    return family if degrees is None else f"{family}, Student's t with {degrees:g} degrees of freedom"
 
 
 def _components(spec: Spec) -> str:

@@ -108,6 +108,8 @@ class Snapshot:
     """A whole model as published: parameters in data units, and the moments and basis that they came from.
 
     - `weights`: (k,). `means`: (k, d). `covariances`: (k,), (k, d), (d, d) or (k, d, d), by `family`.
+    - `degrees_of_freedom`: nu of components that are Student's t, whose scale matrices `covariances` then
+      holds (the covariance is nu / (nu - 2) times as much, for nu > 2); None where they are normal.
     - `t`: latest event time, None where there was none. `features`: d names, None = by position.
     - `moments`, `basis`, `engine`: trees of plain values and arrays.
     - `validity`: figures of how good the clustering is, plain values, with the `generation` that they are of
@@ -129,6 +131,7 @@ class Snapshot:
     basis: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
     validity: Mapping[str, Any] = field(default_factory=dict)
+    degrees_of_freedom: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,18 @@ def test_figures_of_validity_come_with_ticks_and_when_the_stream_has_doubled() -
     assert (told["judged"], told["clusters"], told["icl"]) == (52, 2, last.validity["icl"])
 
 
+def test_heavy_tails_are_told_with_the_matrices_that_they_scale() -> None:
+    rows = np.random.default_rng(0).normal([[-20.0], [20.0]], 1.0, (2, 100)).T.reshape(-1, 1)
+    specs = {"t": Spec(2, batch_size=16, degrees_of_freedom=4.0), "normal": Spec(2, batch_size=16)}
+    state, effects = step(new(Plan(specs)), Frames((frame(rows),)))
+    told = {one.model: one.degrees_of_freedom for one in snapshots(effects)}
+    assert told == {"t": 4.0, "normal": None}
+    (reply,) = [one for one in step(state, Ask(Query("health")))[1] if isinstance(one, Reply)]
+    assert isinstance(reply.message, Health)
+    assert reply.message.models["t"]["degrees_of_freedom"] == 4.0
+    assert "degrees_of_freedom" not in reply.message.models["normal"]
+
+
 def test_questions_change_nothing() -> None:
     state, _ = warm()
     for query, kind in (

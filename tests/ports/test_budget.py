@@ -63,3 +63,20 @@ def test_frames_are_dropped_and_counted_while_there_is_no_room() -> None:
         producer.send(rows(10))
         until(lambda: service.state.offset == 10 or service.loop._turn())  # type: ignore[func-returns-value]  # None
         assert budget.dropped == 50
+
+
+def test_memory_is_gone_where_the_budget_is_used_or_the_system_has_no_more() -> None:
+    used, most = [0], [1 << 40]
+
+    def take(size: int) -> None:
+        if size > most[0]:
+            raise MemoryError
+
+    budget = Budget(1000 * MIB, [], lambda: used[0], take)
+    assert not budget.spent()
+    used[0] = 950 * MIB
+    assert budget.spent(), "it is looked at anew"
+    used[0] = 0
+    assert not budget.spent()
+    most[0] = 1 << 10
+    assert budget.spent()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_mix.client import ClientError, Producer
@@ -50,7 +51,7 @@ class Fold:
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_frame_that_raises_is_refused_alone_counted_and_told(kind: type[Exception]) -> None:
     fold = Fold(lambda frames: any(frame.seq == 2 for frame in frames), kind)
-    learning, lines, group = Learning(fold, lambda: 0.0), list[str](), group_of(1, 2, 3)
+    learning, lines, group = Learning(fold, lambda: 0.0, lambda: False), list[str](), group_of(1, 2, 3)
     learning.tell = lines.append
     (refused,) = learning.fold(group)
     assert isinstance(refused, Refuse)
@@ -67,7 +68,7 @@ def test_one_frame_that_raises_is_refused_alone_counted_and_told(kind: type[Exce
 
 def test_a_group_that_raises_though_none_of_its_frames_does_is_learned_and_told() -> None:
     fold = Fold(lambda frames: len(frames) > 1)
-    learning, lines, group = Learning(fold, lambda: 0.0), list[str](), group_of(1, 2, 3)
+    learning, lines, group = Learning(fold, lambda: 0.0, lambda: False), list[str](), group_of(1, 2, 3)
     learning.tell = lines.append
     assert learning.fold(group) == []
     assert (fold.learned, group.letters) == ([1, 2, 3], [])
@@ -80,7 +81,7 @@ def test_a_group_that_raises_though_none_of_its_frames_does_is_learned_and_told(
 
 def test_lines_are_bounded_and_counts_are_not() -> None:
     now = [0.0]
-    learning, lines = Learning(Fold(lambda frames: True), lambda: now[0]), list[str]()
+    learning, lines = Learning(Fold(lambda frames: True), lambda: now[0], lambda: False), list[str]()
     learning.tell = lines.append
     for now[0] in (0.0, 0.5, 0.9, 1.0, 1.5):
         learning.fold(group_of(*range(10)))
@@ -88,11 +89,63 @@ def test_lines_are_bounded_and_counts_are_not() -> None:
     assert [line.rsplit("(", 1)[1] for line in lines] == ["1 so far)", "31 so far)"]
 
 
+def test_the_first_line_is_said_whatever_the_clock_shows() -> None:
+    # Of this number is left, one second taken off and added again, more than it was.
+    now = 1.5 * 2.0**-53
+    assert now - 1.0 + 1.0 > now
+    learning, lines = Learning(Fold(lambda frames: True), lambda: now, lambda: False), list[str]()
+    learning.tell = lines.append
+    learning.fold(group_of(1))
+    assert len(lines) == 1
+
+
 def test_where_memory_is_gone_nothing_is_refused() -> None:
-    learning, group = Learning(Fold(lambda frames: True, MemoryError), lambda: 0.0), group_of(1, 2)
+    fold = Fold(lambda frames: any(frame.seq == 2 for frame in frames), MemoryError)
+    learning, group = Learning(fold, lambda: 0.0, lambda: True), group_of(1, 2, 3)
     with pytest.raises(MemoryError):
         learning.fold(group)
-    assert (len(group.frames), group.letters) == (2, [])
+    assert (len(group.frames), group.letters, learning.unlearned) == (3, [], {})
+
+
+def test_a_frame_that_asks_for_more_memory_than_there_can_be_is_refused_alone() -> None:
+    held: list[int] = []
+
+    def greedy(event: Frames) -> list[Effect]:
+        made = Made(held)
+        if any(frame.seq == 2 for frame in event.frames):
+            np.empty(1 << 50)
+        del made
+        return []
+
+    def gone() -> bool:
+        assert not held, "what the frame had made is let go of before memory is looked at"
+        return False
+
+    learning, group = Learning(greedy, lambda: 0.0, gone), group_of(1, 2, 3)
+    (refused,) = learning.fold(group)
+    assert isinstance(refused, Refuse)
+    assert (refused.index, refused.code) == (1, "value")
+    assert "Unable to allocate" in refused.reason
+    assert (group.acked, [letter.seq for letter in group.letters]) == ([1, 3], [2])
+    assert (sum(learning.unlearned.values()), learning.unsteady) == (1, 0)
+
+
+class Made:
+    """Memory of a step, in the list for as long as somebody holds it."""
+
+    def __init__(self, held: list[int]) -> None:
+        self._held = held
+        held.append(1)
+
+    def __del__(self) -> None:
+        self._held.pop()
+
+
+def test_a_group_too_large_for_the_memory_is_learned_frame_by_frame() -> None:
+    fold = Fold(lambda frames: len(frames) > 1, MemoryError)
+    learning, group = Learning(fold, lambda: 0.0, lambda: True), group_of(1, 2, 3)
+    assert learning.fold(group) == []
+    assert (fold.learned, group.letters, learning.unsteady) == ([1, 2, 3], [], 1)
 
 
 def test_a_frame_that_raises_is_told_to_its_producer_the_log_and_the_metrics(

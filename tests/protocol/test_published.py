@@ -65,6 +65,7 @@ MESSAGES: dict[str, Published] = {
     "snapshot, judged": replace(
         snapshot(), validity={"generation": 5, "bic": 2.5, "clusters": [[0, 1]], "stability": None}
     ),
+    "snapshot, heavy tails": replace(snapshot(), degrees_of_freedom=4.0),
     "snapshot, by position, no time": replace(snapshot(), features=None, t=None),
     "change": Change("main", 100, 1.7e9, "merged", 3, (1, 2)),
     "change, no time": Change("main", 100, None, "drift", 3),
@@ -113,6 +114,17 @@ def test_a_snapshot_without_figures_looks_as_it_always_did() -> None:
     assert tree["validity"]["clusters"] == [[0, 1]]
     with pytest.raises(ProtocolError, match="validity"):
         decode_published([topic, msgpack.packb({**tree, "validity": 3})])
+
+
+def test_a_snapshot_says_that_its_matrices_are_scales() -> None:
+    topic, body = encode_published(MESSAGES["snapshot, heavy tails"])
+    tree = msgpack.unpackb(body)
+    assert tree["degrees_of_freedom"] == 4.0
+    assert b"degrees_of_freedom" not in encode_published(snapshot())[1], "normal: it looks as it always did"
+    for code, wrong in (("type", "four"), ("value", 0.0), ("value", float("nan")), ("value", float("inf"))):
+        with pytest.raises(ProtocolError, match="degrees_of_freedom: expected") as caught:
+            decode_published([topic, msgpack.packb({**tree, "degrees_of_freedom": wrong})])
+        assert caught.value.code == code
 
 
 def test_elements_of_other_types_are_written_as_the_protocol_says() -> None:

@@ -17,7 +17,7 @@ from stream_mix.mixture import state_hash as model_hash
 from stream_mix.ports.journal import JournalReader
 from stream_mix.ports.replaying import replay_into_model, verify
 from stream_mix.protocol import Snapshot, decode_frame
-from tests.workers.serving import Process, assigned, heard, rows, settings, until
+from tests.workers.serving import Process, assigned, heard, rows, serving, settings, until
 
 
 def test_killed_again_and_again_it_is_as_if_it_had_never_been(tmp_path: Path) -> None:
@@ -107,6 +107,13 @@ def test_what_it_cannot_do_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     missing = engine("none.toml", folder=tmp_path)
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert missing.stderr.startswith("engine: none.toml: no such file")
+
+
+def test_says_that_components_have_heavy_tails() -> None:
+    heavy = {"name": "m", "n_components": 3, "family": "diag", "degrees_of_freedom": 4}
+    with serving(settings(models=[heavy])) as service:
+        said = "models: m (diag, Student's t with 4 degrees of freedom, 3 components); kernels: "
+        assert service.lines()[1].startswith(said)
 
 
 def test_says_where_it_listens_and_what_it_learns(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from ..errors import ProtocolError, show
@@ -29,6 +29,8 @@ from .wire import (
 _TREES = ("moments", "basis", "engine")
 _LATE = "validity"
 """A tree that came later: left out where it is empty, as older engines do."""
+_DEGREES = "degrees_of_freedom"
+"""It came later too, and is left out where components are normal."""
 
 
 def topic(message: Published) -> str:
@@ -112,12 +114,14 @@ def snapshot_map(message: Snapshot) -> Map:
     nesting = PUBLISHED_LIMITS.nesting
     told = _TREES if not message.validity else (*_TREES, _LATE)
     trees: Map = {key: pack_tree(dict(getattr(message, key)), nesting, key) for key in told}
+    degrees = message.degrees_of_freedom
     return {
         "kind": "snapshot", "v": VERSION, "model": message.model, "pub_seq": message.pub_seq,
         "generation": message.generation, "offset": message.offset, "t": _time(message.t),
         "family": message.family, "features": message.features, "components": message.components,
         "weights": pack_array(message.weights), "means": pack_array(message.means),
         "covariances": pack_array(message.covariances), **trees,
+        **({} if degrees is None else {_DEGREES: degrees}),
     }
 
 
@@ -142,8 +146,15 @@ def take_snapshot(body: Map, limits: Limits) -> Snapshot:
     return Snapshot(
         text(body, "model"), natural(body, "pub_seq"), natural(body, "generation"), natural(body, "offset"),
         number_or_none(body, "t"), text(body, "family"), features, components, weights, means,
-        covariances, **trees,
+        covariances, degrees_of_freedom=_take_degrees(body), **trees,
     )
+
+
+def _take_degrees(body: Map) -> float | None:
+    degrees = number_or_none(body, _DEGREES) if _DEGREES in body else None
+    if degrees is not None and not 0 < degrees < inf:
+        raise ProtocolError("value", f"{_DEGREES}: expected a number above 0, got {show(degrees)}")
+    return degrees
 
 
 def _take_change(body: Map) -> Change:
