@@ -179,8 +179,8 @@ def test_outlier_scores_are_those_of_the_chi_square_distribution(d: int, spread:
         # is no question here.
         log_density = said.log_density + np.log(model.basis.scale).sum()
         slow = outlier(model.parameters, model.basis.forward(rows), log_density)
-        # With one degree of freedom it rises from 0 like a root: at the peak there is the root of the last digit
-        # of a density, about 1e-8.
+        # With one degree of freedom it rises from 0 like a root: at the peak there is the root of the last
+        # digit of a density, about 1e-8.
         np.testing.assert_allclose(said.outlier, slow, rtol=1e-9, atol=1e-7 if d == 1 else 1e-12)
 
 
