@@ -36,7 +36,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_every_door_gives_the_same_memory(asked: dict[str, Any]) -> None:
     expected = memory_of(**asked, n_components=3, batch_size=40)
     x = np.random.default_rng(0).normal(size=(50, 2))
-    fitted = sklearn.GaussianMixture(3, batch_size=40, random_state=0, **asked).partial_fit(x, t=np.arange(50.0))
+    fitted = sklearn.GaussianMixture(3, batch_size=40, random_state=0, **asked).partial_fit(
+        x, t=np.arange(50.0)
+    )
     assert fitted.model_.spec.memory == expected
     assert river.GaussianMixture(3, batch_size=40, **asked).model.spec.memory == expected
     assert Model(n_components=3, batch_size=40, **asked).spec().memory == expected
