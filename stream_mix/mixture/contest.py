@@ -20,8 +20,9 @@ What it costs: for `TRIAL` starts' worth of rows candidates learn all of them. F
 block of many, few enough to cost `SHARE` of what the model does. Half-life and window are then as many
 times shorter for them in rows, which is the same in the stream, and blocks come often enough that they hold
 a start's worth all the same. A candidate that takes over late begins with the rows that it learned. Where
-memory goes by event time, or finds its half-life by itself, candidates go on learning all rows. Blocks are
-cut by the number of learned rows: how rows are grouped changes nothing.
+memory goes by event time, finds its half-life by itself, or takes decreasing steps, candidates go on learning
+all rows: how far it reaches follows from the number of rows learned, and no shorter one is the same stretch
+of the stream. Blocks are cut by the number of learned rows: how rows are grouped changes nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ from .spec import Spec
 
 SURE = 2.0, 3.0
 """Standard errors that a sum must be away from 0, beside `ENOUGH`: for a family with fewer parameters than
-the one in use, and for one with more."""
+the one in use, and for one with more. By chance alone a sum is so far out in one of 44 looks and in one
+of 740: what a wrong change costs is little with a simpler family, and with a richer one all its numbers."""
 
 FADING = 1.0
 """Half-lives of the sums in all rows so far: what was foretold by candidates that knew next to nothing fades
@@ -56,7 +58,8 @@ that come together are alike, so what speaks for a family in one stretch need no
 
 MOST = 8.0
 """The most nats, for each root of a feature as log densities spread, that one row can speak for a family or
-against it: far outliers do not outweigh all other rows."""
+against it: far outliers do not outweigh all other rows. Log densities of normal rows spread by 0.7 of these
+roots: families that fit differ by less."""
 
 FIRST, GROWTH, LEAST = 16, 4, 32
 """Rows of the first block, and of every block at least; which part of all rows so far the next one is, until
@@ -67,7 +70,9 @@ TRIAL = 4
 
 SHARE, ALONE, TOGETHER = 0.2, 15_000, 400
 """What candidates that rest may cost beside the model, by operations; and those that a row costs beside its
-arithmetic, in looks and samples, where one batch is learned, and where many are learned together."""
+arithmetic, in looks and samples, where one batch is learned, and where many are learned together. In
+operations of 0.15 ns these were measured as 14,000 for blocks of `LEAST` rows and 3,300 for 256, and as 700
+to 1,500: the share is reckoned as larger than it is."""
 
 Learning = Callable[[Model, Rows], Model]
 """Takes rows into a model, all of them at once."""
@@ -232,7 +237,7 @@ def _every(spec: Spec, d: int, family: str, learned: int) -> int:
         return 1
     cost = {name: spec.n_components * _cost(name, d) for name in {*spec.families, family}}
     beside = sum(ALONE + cost[name] for name in spec.families)
-    span = _span(spec) if isinstance(spec.memory, Forever | HalfLife | Window) else 0.0
+    span = _span(spec) if isinstance(spec.memory, Forever | HalfLife | Window) else 0.0  # the others: no rest
     return max(1, int(min(beside / (SHARE * (TOGETHER + cost[family])), span / start)))
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from numbers import Integral, Real
 from typing import Protocol, TypeAlias, cast
 
 import numpy as np
@@ -62,11 +63,18 @@ def total(store: Store) -> Moments:
     return reduce(Moments.add, store)
 
 
-def check_positive(value: object, name: str, unit: str) -> None:
-    """Raises ValueError where a parameter is no finite number above 0."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and 0 < float(value) < math.inf):  # type: ignore[arg-type]  # a number, by the line above
+def check_positive(value: object, name: str, unit: str) -> float:
+    """A parameter as a float. Raises ValueError where it is no finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
+    return float(value)
+
+
+def check_rows(window: object) -> int:
+    """The length of a window as an int. Raises ValueError where it is no integer above 0."""
+    if isinstance(window, bool) or not isinstance(window, Integral) or window < 1:
+        raise ValueError(f"window is {window!r}, expected an integer of rows >= 1")
+    return int(window)
 
 
 class OneRecord:
@@ -186,8 +194,7 @@ class Window(OneRecord):
     BUCKETS = 16
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rows, (int, np.integer)) or isinstance(self.rows, bool) or self.rows < 1:
-            raise ValueError(f"window is {self.rows!r}, expected an integer of rows >= 1")
+        check_rows(self.rows)
 
     @property
     def bucket(self) -> int:

@@ -14,6 +14,7 @@ worth before, and add the row.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
@@ -49,10 +50,10 @@ class Decreasing(OneRecord):
             raise ValueError(f"rows is {self.rows!r}, expected a number of rows >= 1")
 
     @classmethod
-    def suited(cls, n_components: int, batch_size: int, exponent: float) -> Decreasing:
+    def suited(cls, n_components: int, batch_size: int, exponent: object) -> Decreasing:
         """The steps for so many components: the first hundred rows of each count alike, and a batch at
         least."""
-        return cls(exponent, max(_EACH * n_components, float(batch_size)))
+        return cls(_check_exponent(exponent), max(_EACH * n_components, float(batch_size)))
 
     def row_weights(self, t: Array, now: float, rows: int) -> Array | None:
         """What the steps of the later rows of the batch leave of each."""
@@ -103,7 +104,7 @@ class Averaged(OneRecord):
         Decreasing(self.exponent, self.rows)
 
     @classmethod
-    def suited(cls, n_components: int, batch_size: int, exponent: float = USUAL_EXPONENT) -> Averaged:
+    def suited(cls, n_components: int, batch_size: int, exponent: object = USUAL_EXPONENT) -> Averaged:
         """`Decreasing.suited`, averaged."""
         steps = Decreasing.suited(n_components, batch_size, exponent)
         return cls(steps.exponent, steps.rows)
@@ -149,9 +150,7 @@ class Averaged(OneRecord):
         return max(1.0, 0.5 * rows)
 
 
-def stepping(
-    step_exponent: float | None, averaged: bool, n_components: int, batch_size: int
-) -> Memory | None:
+def stepping(step_exponent: object, averaged: object, n_components: int, batch_size: int) -> Memory | None:
     """The memory that two parameters ask for, for so many components and rows a batch; None where they ask
     for none. Raises ValueError where one makes no sense.
 
@@ -179,8 +178,8 @@ def _nothing(like: Moments) -> Moments:
     return Moments.zeros(like.kind, like.basis, like.k, like.lineage)
 
 
-def _check_exponent(value: object) -> None:
-    """Raises ValueError where steps by that exponent would not converge."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and 0.5 < float(value) <= 1.0):  # type: ignore[arg-type]  # a number, by the line above
+def _check_exponent(value: object) -> float:
+    """The exponent as a float. Raises ValueError where steps by it would not converge."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.5 < float(value) <= 1.0:
         raise ValueError(f"step_exponent is {value!r}, expected a number > 0.5 and <= 1")
+    return float(value)

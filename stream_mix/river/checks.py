@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
-from ..mixture import FAMILIES, Adaptive, Forever, HalfLife, Memory, Prior, TimeHalfLife, Window
-from ..mixture.adaptive import NO_AUTO_TIME
-from ..mixture.steps import stepping
+from ..mixture import FAMILIES, Prior
 
 
 def whole(name: str, value: object, least: int) -> int:
@@ -33,49 +31,6 @@ def components_of(n_components: object, up_to: object) -> tuple[int, int | None]
     if isinstance(n_components, str) and n_components == "auto":
         return 1, most
     return whole("n_components", n_components, 1), None
-
-
-def positive(name: str, value: object, unit: str) -> float:
-    """A parameter that is a number of something. Raises ValueError where it is none above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
-        raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
-    return float(value)
-
-
-def memory_of(
-    half_life: float | str | None,
-    time_half_life: float | None,
-    window: int | None,
-    step_exponent: float | None = None,
-    averaged: bool = False,
-    *,
-    n_components: int = 1,
-    batch_size: int = 1,
-) -> Memory:
-    """The memory that at most one of the first three parameters, or the last two together, ask for;
-    `half_life="auto"` and steps follow the number of components and the rows of a batch. Raises ValueError
-    where two are asked for.
-
-    >>> memory_of(None, None, 100), memory_of(None, None, None)
-    (Window(rows=100), Forever())
-    """
-    steps = stepping(step_exponent, averaged, n_components, batch_size)
-    given = {"half_life": half_life, "time_half_life": time_half_life, "window": window}
-    given |= {"step_exponent": step_exponent, "averaged": averaged or None}
-    chosen = [f"{name}={value!r}" for name, value in given.items() if value is not None]
-    if len(chosen) > 1 and len(chosen) > (step_exponent is not None) + bool(averaged):
-        raise ValueError(f"{' and '.join(chosen)} are two memories, expected one or none")
-    if steps is not None:
-        return steps
-    if isinstance(half_life, str) and half_life == "auto":
-        return Adaptive.suited(n_components, batch_size)
-    if isinstance(time_half_life, str) and time_half_life == "auto":
-        raise ValueError(NO_AUTO_TIME)
-    if half_life is not None:
-        return HalfLife(positive("half_life", half_life, "rows"))
-    if time_half_life is not None:
-        return TimeHalfLife(positive("time_half_life", time_half_life, "seconds"))
-    return Forever() if window is None else Window(whole("window", window, 1))
 
 
 def covariance_family(covariance_type: str) -> str:

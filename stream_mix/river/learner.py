@@ -38,8 +38,9 @@ from ..mixture.arranging import arranged
 from ..mixture.arrays import Array
 from ..mixture.lateness import check_lateness, on_time
 from ..mixture.live import Live, goes_live, live_of, model_of
+from ..mixture.memories import memory_of
 from .beside import along, unix_seconds, weight
-from .checks import memory_of, whole
+from .checks import whole
 from .frames import Table, read_frame
 from .views import Views
 

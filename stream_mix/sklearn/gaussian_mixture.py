@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from ..mixture import Prior, Spec, named_family, parameters
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted
+from ..mixture.memories import memory_of
 from . import convert, inputs
 from .base import Learner, mean, view
 
@@ -125,7 +126,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
             n_components=k,
             up_to=inputs.integer("up_to", self.up_to, 1) if auto else None,
             **named_family(self.covariance_type),
-            memory=inputs.memory(*given, n_components=k, batch_size=size),
+            memory=memory_of(*given, n_components=k, batch_size=size),
             prior=replace(self.prior or Prior(), reg_covar=inputs.number("reg_covar", self.reg_covar)),
             batch_size=size,
             random_state=random_state,

@@ -11,12 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
-from ..mixture import Adaptive, Forever, HalfLife, Memory, TimeHalfLife, Window
-from ..mixture.adaptive import NO_AUTO_TIME
 from ..mixture.arrays import Array
 from ..mixture.kernels import first_beyond
 from ..mixture.rows import LARGEST
-from ..mixture.steps import stepping
 
 
 def integer(name: str, value: Any, least: int) -> int:
@@ -31,40 +28,6 @@ def number(name: str, value: Any) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) < math.inf:
         raise ValueError(f"{name} is {value!r}, expected a finite number >= 0")
     return float(value)
-
-
-def memory(
-    half_life: Any,
-    time_half_life: Any,
-    window: Any,
-    step_exponent: Any,
-    averaged: Any,
-    *,
-    n_components: int = 1,
-    batch_size: int = 1,
-) -> Memory:
-    """The memory that at most one of the first three parameters, or the last two together, ask for; none of
-    them: nothing is ever forgotten. `half_life="auto"` and steps follow the number of components and the rows
-    of a batch."""
-    steps = stepping(step_exponent, averaged, n_components, batch_size)
-    given = {"half_life": half_life, "time_half_life": time_half_life, "window": window}
-    given |= {"step_exponent": step_exponent, "averaged": averaged or None}
-    named = {name: value for name, value in given.items() if value is not None}
-    if len(named) > 1 and not named.keys() <= {"step_exponent", "averaged"}:
-        raise ValueError(f"{' and '.join(named)} are given, expected at most one of {', '.join(given)}")
-    if steps is not None:
-        return steps
-    if window is not None:
-        return Window(integer("window", window, 1))
-    if isinstance(half_life, str) and half_life == "auto":
-        return Adaptive.suited(n_components, batch_size)
-    if isinstance(time_half_life, str) and time_half_life == "auto":
-        raise ValueError(NO_AUTO_TIME)
-    if half_life is not None:
-        return HalfLife(number("half_life", half_life))
-    if time_half_life is not None:
-        return TimeHalfLife(number("time_half_life", time_half_life))
-    return Forever()
 
 
 def seed(random_state: Any) -> int:

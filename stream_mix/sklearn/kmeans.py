@@ -11,6 +11,7 @@ from ..mixture import Spec, parameters
 from ..mixture.arrays import Array, Ints
 from ..mixture.batch import Fitted
 from ..mixture.folders import labels
+from ..mixture.memories import memory_of
 from . import inputs
 from .base import Learner, view
 
@@ -95,7 +96,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
         return Spec(
             n_components=k,
             family="kmeans",
-            memory=inputs.memory(*given, n_components=k, batch_size=size),
+            memory=memory_of(*given, n_components=k, batch_size=size),
             batch_size=size,
             random_state=random_state,
             watch=False,

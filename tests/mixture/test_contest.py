@@ -14,6 +14,8 @@ from stream_mix.mixture import (
     AUTO,
     MAXIMUM_LIKELIHOOD,
     Adaptive,
+    Averaged,
+    Decreasing,
     Forever,
     HalfLife,
     Learned,
@@ -230,8 +232,11 @@ def test_resting_candidates_hold_the_same_stretch_of_the_stream(memory: HalfLife
     assert mass <= holds + block
 
 
-@pytest.mark.parametrize("memory", [HalfLife(200.0), TimeHalfLife(100.0), Adaptive.suited(3, 32)])
-def test_candidates_of_short_memories_never_rest(memory: Memory) -> None:
+@pytest.mark.parametrize("memory", [
+    HalfLife(200.0), TimeHalfLife(100.0), Adaptive.suited(3, 32),
+    Decreasing(0.7, 300.0), Averaged(0.6, 300.0),
+])  # fmt: skip
+def test_candidates_of_short_memories_or_of_such_as_follow_the_rows_never_rest(memory: Memory) -> None:
     rows = Rows.of(drawn("tied", 4000, 8), t=np.arange(4000.0))
     model, _ = learn(auto(32, memory), rows)
     assert model.contest is not None

@@ -179,10 +179,10 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
 // each drift take the place of the moments.
 nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& half_lives, const nb::list& of,
                         std::int64_t extra, std::int64_t settling, std::int64_t chosen, const nb::list& evidence,
-                        bool drifted, std::int64_t same_until, std::pair<double, double> weighed, std::int64_t learned, std::int64_t generation, double t,
-                        double density, double counted, const Matrix& x, const std::optional<Numbers>& w,
-                        const std::optional<Numbers>& times, double largest, std::int64_t most, bool rest, bool tell,
-                        int threads) {
+                        bool drifted, std::int64_t same_until, std::pair<double, double> weighed,
+                        std::int64_t learned, std::int64_t generation, double t, double density, double counted,
+                        const Matrix& x, const std::optional<Numbers>& w, const std::optional<Numbers>& times,
+                        double largest, std::int64_t most, bool rest, bool tell, int threads) {
     const Folder& folder = self.folder;
     Beside side{{}, {}, {}, {extra, settling, chosen, {}, drifted, same_until, weighed}, learned, generation, {}};
     for (nb::handle one : records) {
@@ -239,8 +239,9 @@ void bind_fold(nb::module_& module) {
         .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),
              "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a)
         .def("learn_beside", &learn_beside, "records"_a, "half_lives"_a, "rows"_a, "extra"_a, "settling"_a, "chosen"_a,
-             "evidence"_a, "drifted"_a, "same_until"_a, "weighed"_a, "learned"_a, "generation"_a, "t"_a, "density"_a, "counted"_a, "x"_a, "w"_a.none(),
-             "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a, "threads"_a);
+             "evidence"_a, "drifted"_a, "same_until"_a, "weighed"_a, "learned"_a, "generation"_a, "t"_a, "density"_a,
+             "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a,
+             "threads"_a);
 }
 
 }  // namespace stream_mix

@@ -106,6 +106,7 @@ inline void shared_part(const Mixture& m, const Layout& size, const double* pack
 
 // What saves work for most rows, unless the tile before said that it does not pay: that is asked again after a while.
 struct Sparing {
+    // Of rows for which it never pays, one tile in sixteen is worked on twice.
     static constexpr int PAUSE = 15;
     int pause = 0;
 

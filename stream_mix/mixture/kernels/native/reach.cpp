@@ -7,13 +7,17 @@
 namespace stream_mix::STREAM_MIX_ISA {
 namespace {
 
-// The largest c that is tried for a component is below the least diagonal entry; each further one is so much less.
+// The largest c that is tried for a component is below the least diagonal entry; each further one is so much less. The
+// last of them is a thirteenth of that entry: with less a bound keeps next to nothing of what a row is far out.
 constexpr double FIRST_TRY = 0.9, NEXT_TRY = 0.8;
 constexpr int TRIES = 12;
-// Components, at most, that the mean covariance is made of.
+// Components, at most, that the mean covariance is made of: each takes d^3 operations, and any matrix will do.
 constexpr std::int64_t POOLED = 16;
-// What rounding may take away from c, and c beside the largest number that it came from.
-constexpr double KEPT = 1.0 - 0x1p-20, LEAST_SHARE = 0x1p-30;
+// The least c of use, beside the trace that it came from.
+constexpr double LEAST_SHARE = 0x1p-30;
+// What rounding leaves of c. The products that make a matrix and the steps that factor it are each off by about d + 8
+// roundings of the trace at the most, 2^-53 each, which is 2^-23 of the least c; and as much again three times over.
+constexpr double kept(std::int64_t d) { return 1.0 - static_cast<double>(d + 8) * 0x1p-20; }
 
 // One component's line of the blocks of four.
 struct Line {
@@ -65,7 +69,7 @@ bool bound_diag(const Mixture& m, const Layout& size, const double* packed, cons
             total += ratio;
             length += white[j] * white[j];
         }
-        c *= KEPT;
+        c *= kept(m.d);
         for (std::int64_t j = 0; j < m.d; ++j) {
             const double mean = white[j] / root[j], linear = c * reach.unit[j] * mean;
             inner += linear * mean;
@@ -79,7 +83,8 @@ bool bound_diag(const Mixture& m, const Layout& size, const double* packed, cons
     return extent.tell(reach);
 }
 
-// c with M'M - c positive definite, near the largest; 0 where there is none of use. `mean` is that of all eigenvalues; `gram` and `room` are (d, row).
+// c with M'M - c positive definite, near the largest; 0 where there is none of use. `mean` is that of all eigenvalues;
+// `gram` and `room` are (d, row).
 double least_eigenvalue(const double* product, std::int64_t d, double* gram, double* room, double* mean) {
     const std::int64_t row = padded(d);
     for (std::int64_t i = 0; i < d * row; ++i) gram[i] = 0.0;
@@ -100,7 +105,7 @@ double least_eigenvalue(const double* product, std::int64_t d, double* gram, dou
     for (int i = 0; i < TRIES && c > LEAST_SHARE * trace; ++i, c *= NEXT_TRY) {
         __builtin_memcpy(room, gram, sizeof(double) * d * row);
         for (std::int64_t j = 0; j < d; ++j) room[j * row + j] -= c;
-        if (factor(room, d, [](double) {})) return KEPT * c;
+        if (factor(room, d, [](double) {})) return kept(d) * c;
     }
     return 0.0;
 }

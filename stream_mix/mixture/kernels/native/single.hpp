@@ -12,7 +12,8 @@ constexpr int FLOATS = 2;              // vectors of rows that are worked on tog
 static_assert(TILE % (FLOATS * V) == 0);
 // Multiplications for a row from which on single precision is worth while.
 constexpr std::int64_t SINGLE_WORK = 512;
-// One in how many rows may be unsure before double precision costs less.
+// One in how many rows may be unsure before double precision costs less: half of the work is saved, and a row by itself
+// costs a few times its share of a tile.
 constexpr int UNSURE = 8;
 // Beyond it no number is for single precision.
 constexpr double WIDEST = 1e18;
