@@ -68,7 +68,9 @@ slow = Subscriber(engine.stdout.readline().strip(), high_water_mark=10)
 slow._socket.poll()
 engine.kill()
 engine.communicate()
-# It reads nothing, as one that has other things to do, for longer than twice the time between pings.
+# It reads nothing, as one that has other things to do, for longer than twice the time between pings. There is
+# no event to wait for instead: that so much time passes unread is the condition itself, and what the process
+# has to live through.
 threading.Event().wait(5.0)
 print("lives")
 """

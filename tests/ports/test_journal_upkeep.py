@@ -15,6 +15,8 @@ from stream_mix.ports.journal.upkeep import COMMIT_BYTES, TIDY_BYTES
 from tests.workers.serving import LOCAL, rows, serving, settings, until
 
 SIZE = 30_000
+LETTER = 2_000
+"""Of these a page of the file holds several, so that what is counted is about what the log grows by."""
 ENOUGH = TIDY_BYTES // (SIZE + COMMIT_BYTES) + 1
 
 
@@ -51,6 +53,20 @@ def test_the_log_is_folded_when_there_is_enough_of_it(tmp_path: Path) -> None:
         write(journal, 1)
         journal.tidy()
         assert folded(path, tmp_path) == ENOUGH + 2, "it is counted anew"
+
+
+def test_dead_letters_fill_the_log_too(tmp_path: Path) -> None:
+    path, log = tmp_path / "a.journal", tmp_path / "a.journal-wal"
+    Journal.open(path).close()
+    with Journal.open(path) as journal:
+        write(journal, 1)
+        for _ in range(TIDY_BYTES // LETTER + 1):
+            journal.dead_letter(0.0, "s", "crc", "bad", bytes(LETTER))
+        journal.commit()
+        assert folded(path, tmp_path) == 0
+        assert log.stat().st_size >= TIDY_BYTES
+        journal.tidy()
+        assert folded(path, tmp_path) == 1
 
 
 def test_nothing_is_folded_within_a_commit(tmp_path: Path) -> None:

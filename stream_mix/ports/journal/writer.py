@@ -36,8 +36,7 @@ from stream_mix.ports.journal.segments import Retention, Segments
 from stream_mix.ports.journal.sources import PUT_SOURCE, source_row
 from stream_mix.ports.journal.upkeep import COMMIT_BYTES, TIDY_BYTES, fold_some, prune
 
-_BUFFER_FRAMES: Final = 512
-_BUFFER_BYTES: Final = 4 << 20
+_BUFFER_FRAMES, _BUFFER_BYTES = 512, 4 << 20
 _INSERT_FRAME: Final = "INSERT INTO frame VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_OUTPUT: Final = "INSERT INTO output VALUES (?,?,?,?,?,?,?)"
 _INSERT_LETTER: Final = "INSERT INTO dead_letter VALUES (?,?,?,?,?,?,?,?)"
@@ -179,6 +178,7 @@ class Journal:
         """Add a frame that was refused; the first 4 KiB of it are kept, and the oldest letters make room."""
         row = letter_row(self._next_letter, received, source, code, reason, raw)
         self._write_many(_INSERT_LETTER, [row])
+        self._logged += len(row[-1])
         self._next_letter += 1
         self._pruned = False
 
