@@ -91,7 +91,7 @@ def folded(state: EngineState, frames: list[JournalFrame], path: str) -> tuple[E
     rows = tuple(decoded(frame, path) for frame in frames)
     try:
         after, effects = step(state, Frames(rows))
-    except Exception as error:
+    except Exception as error:  # whatever is raised is told with its frame
         if len(frames) > 1:
             clear_frames(error.__traceback__)
             return _one_by_one(state, frames, path)

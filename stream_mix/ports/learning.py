@@ -48,7 +48,7 @@ class Learning:
             return []
         try:
             effects = self._step(Frames(tuple(group.frames)))
-        except Exception as error:
+        except Exception as error:  # whatever is raised costs one frame, see above
             # What the step had made so far is let go of: the frames alone may need the room.
             clear_frames(error.__traceback__)
             effects = self._one_by_one(group.frames, error)
@@ -64,7 +64,7 @@ class Learning:
         for i, frame in enumerate(frames):
             try:
                 some = self._step(Frames((frame,)))
-            except Exception as error:
+            except Exception as error:  # whatever is raised costs one frame, see above
                 clear_frames(error.__traceback__)
                 if isinstance(error, MemoryError) and self._gone():
                     raise

@@ -48,10 +48,10 @@ from tests.engine.folds import SPECS, assignments, frame, published, warm
 def test_snapshots_come_with_the_first_start_and_every_so_many_rows() -> None:
     state, effects = warm(snapshot_every_rows=100)
     snapshots = published(effects, Snapshot)
-    assert [(s.pub_seq, s.offset) for s in snapshots] == [(0, 8), (1, 104), (2, 200), (3, 304), (4, 400)]  # type: ignore[attr-defined]
-    assert snapshots[-1].means.shape == (3, 2)  # type: ignore[attr-defined]
+    assert [(s.pub_seq, s.offset) for s in snapshots] == [(0, 8), (1, 104), (2, 200), (3, 304), (4, 400)]  # type: ignore[attr-defined]  # what was published is known
+    assert snapshots[-1].means.shape == (3, 2)  # type: ignore[attr-defined]  # what was published is known
     found = parameters(state.learners["m"].model)
-    np.testing.assert_array_equal(snapshots[-1].means, found.means)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(snapshots[-1].means, found.means)  # type: ignore[attr-defined]  # what was published is known
 
 
 def test_ticks_bring_heartbeats_and_what_is_new() -> None:
@@ -137,7 +137,7 @@ def test_a_model_that_learned_nothing_has_no_snapshot() -> None:
     assert effects == [Reply(ErrorReply("value", "m: no batch was learned yet, so there is nothing to show"))]
     _, effects = step(state, Ask(Query("snapshot")))
     assert isinstance(effects[0], Reply)
-    assert "expected one of m, n" in effects[0].message.reason  # type: ignore[union-attr]
+    assert "expected one of m, n" in effects[0].message.reason  # type: ignore[union-attr]  # what was published is known
 
 
 def test_another_plan_does_not_go_on_from_a_state() -> None:
@@ -175,8 +175,8 @@ def test_a_frame_whose_rows_know_different_components_has_a_column_for_each() ->
 
 def test_times_that_are_none_stay_none() -> None:
     _, effects = warm()
-    assert all(math.isfinite(s.t) if s.t is not None else True for s in published(effects, Snapshot))  # type: ignore[attr-defined]
-    assert {s.t for s in published(effects, Snapshot)} == {None}  # type: ignore[attr-defined]
+    assert all(math.isfinite(s.t) if s.t is not None else True for s in published(effects, Snapshot))  # type: ignore[attr-defined]  # what was published is known
+    assert {s.t for s in published(effects, Snapshot)} == {None}  # type: ignore[attr-defined]  # what was published is known
 
 
 def test_noise_is_labelled_in_assignments_and_answers() -> None:
