@@ -30,7 +30,7 @@ def rested(patience: float = 1.0) -> None:
     end = time.perf_counter() + patience
     while time.perf_counter() < end:
         wall, cpu = time.perf_counter(), time.process_time()
-        time.sleep(0.002)
+        time.sleep(0.002)  # nothing is waited for: it is the time over which they are watched
         if time.process_time() - cpu < 0.1 * (time.perf_counter() - wall):
             return
 
