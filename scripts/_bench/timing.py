@@ -21,6 +21,14 @@ def seconds(work: Work) -> float:
         gc.enable()
 
 
+_WATCHED = 0.025
+"""Seconds: the system adds up what a thread on another core has had only every few milliseconds."""
+
+_SPREAD = 0.05
+"""Seconds: some systems keep the threads of a process that has only just woken together on one core, to let
+the others rest, until they have been busy for a while."""
+
+
 def rested(patience: float = 1.0) -> None:
     """Returns once threads of this process that look for work in a loop, as those of a matrix product do for
     a while, have gone to sleep: at most so many seconds later.
@@ -30,9 +38,17 @@ def rested(patience: float = 1.0) -> None:
     end = time.perf_counter() + patience
     while time.perf_counter() < end:
         wall, cpu = time.perf_counter(), time.process_time()
-        time.sleep(0.002)  # nothing is waited for: it is the time over which they are watched
+        time.sleep(_WATCHED)  # nothing is waited for: it is the time over which they are watched
         if time.process_time() - cpu < 0.1 * (time.perf_counter() - wall):
             return
+
+
+def _warm(work: Work) -> None:
+    """Calls it once, and again for as long as a system may take to give its threads a core each."""
+    end = time.perf_counter() + _SPREAD
+    work()
+    while time.perf_counter() < end:
+        work()
 
 
 def alternate(
@@ -40,16 +56,17 @@ def alternate(
 ) -> dict[str, list[float]]:
     """Seconds of each side, in turn, so that what else the machine does meets all of them alike.
 
-    Each side is called once `beforehand`. The order is turned round every other time.
+    What is timed is a call in a loop of its own side's, as in use: its data in the cache, its threads awake and
+    on cores of their own. Without `beforehand` each call counts, the first too. The order is turned round every
+    other time.
     """
-    if beforehand:
-        for work in sides.values():
-            work()
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for repetition in range(repetitions):
         names = list(sides)
         for name in names if repetition % 2 == 0 else reversed(names):
             rested()
+            if beforehand:
+                _warm(sides[name])
             taken[name].append(seconds(sides[name]))
     return taken
 
