@@ -61,6 +61,7 @@ struct Mixture {
     Second second;
     bool holes;  // values may be missing (diag): a feature that a row lacks is left out of its scores and sums
     bool bounds; // whether what is packed holds bounds of scores
+    double overflow = 1.0;  // a number y that is too large times this is infinite; 1: an infinite one alone is
     std::int64_t k, d;
     const double* origin;
     const double* inverse_scale;

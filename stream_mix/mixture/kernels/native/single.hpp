@@ -11,7 +11,7 @@ constexpr int LINES = W == 8 ? 8 : 4;  // components that are worked on together
 constexpr int FLOATS = 2;              // vectors of rows that are worked on together
 static_assert(TILE % (FLOATS * V) == 0);
 // Multiplications for a row from which on single precision is worth while.
-constexpr std::int64_t SINGLE_WORK = 512;
+constexpr std::int64_t SINGLE_WORK = 128;
 // One in how many rows may be unsure before double precision costs less: half of the work is saved, and a row by itself
 // costs a few times its share of a tile.
 constexpr int UNSURE = 8;
