@@ -66,11 +66,6 @@ inline void weigh(const Rows& rows, const Piece& piece, double* weight) {
     for (int b = 0; b < TILE; ++b) weight[b] = b >= piece.count ? 0.0 : rows.w ? rows.w[piece.first + b] : 1.0;
 }
 
-// Whether y^2 is worked out when it is added, not before: where whole registers hold y.
-inline bool squared_late(const Mixture& m, const Sums* sums) {
-    return m.second == Second::diag && !m.holes && m.d % W == 0 && (!sums || sums->hard);
-}
-
 // Sums of y and y^2 of each row (`stride` apart) for its component alone, `each` apart.
 inline void add_squared(std::int64_t d, const double* row, std::int64_t stride, const std::int64_t* label,
                         const double* weight, int count, double* sums, std::int64_t each) {
@@ -102,7 +97,7 @@ inline void learn_hard(const Mixture& m, const Layout& size, Room& room, const S
     double* mass = room.mass;
     const double* weight = room.weight;
     for (int b = 0; b < count; ++b) mass[label[b] * W + b % W] += weight[b];
-    if (squared_late(m, &sums))
+    if (squared_late(m))
         add_squared(m.d, room.tile.rows, room.tile.stride, label, weight, count, sums.sums, size.sums);
     else
         add_rows(size.second, room.tile.rows, room.tile.stride, label, weight, count, sums.sums, size.sums);
@@ -111,22 +106,24 @@ inline void learn_hard(const Mixture& m, const Layout& size, Room& room, const S
 // Scores, and what follows from them, of a tile.
 inline void judge(const Mixture& m, const Layout& size, const double* packed, Room& room, const Wanted& wanted, int count) {
     const bool alone = m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities();
+    Listed listed{nullptr, m.k};
     if (alone && !wanted.out.distance) {
         room.sparing.label(m, size, packed, room.tile, count, room.singles, room.top, room.label, room.second);
     } else if (alone) {
         largest_linear<true>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
-        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
+        if (score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.near))
+            listed = list_near(m, room);
         if (wanted.labels())
-            largest<true>(m, room.scores, room.top, room.label);
+            largest<true>(listed, room.scores, room.top, room.label);
         else
-            largest<false>(m, room.scores, room.top, room.label);
+            largest<false>(listed, room.scores, room.top, room.label);
     }
     shared_part(m, size, packed, room.tile, room.quadratic);
     if (!wanted.densities() && !wanted.responsibilities()) return;
-    __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
     const bool shares = wanted.responsibilities();
-    for (int v = 0; v < count; v += W) exponentials(m, room, v, shares);
+    if (!listed.some) __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
+    for (int v = 0; v < count; v += W) exponentials(room, listed, v, shares);
 }
 
 }  // namespace
@@ -136,7 +133,7 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     const Layout size(m);
     const Wanted wanted{out, sums};
     Room room(m, size, workspace);
-    const bool squares = m.holes || (sums && !squared_late(m, sums));
+    const bool squares = m.holes || (sums && !squared_late(m));
     for (std::int64_t start = begin; start < end; start += TILE) {
         const Piece piece{start, static_cast<int>(end - start < TILE ? end - start : TILE)};
         if (!room.tile.fill(m, rows, start, piece.count, squares)) return false;
@@ -165,8 +162,8 @@ void nearest_two(const Mixture& m, const double* packed, const Rows& rows, std::
     for (std::int64_t start = begin; start < end; start += TILE) {
         const int count = static_cast<int>(end - start < TILE ? end - start : TILE);
         room.tile.fill(m, rows, start, count, false);
-        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
-        largest<true>(m, room.scores, room.top, room.label);
+        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.near);
+        largest<true>({nullptr, m.k}, room.scores, room.top, room.label);
         shared_part(m, size, packed, room.tile, room.quadratic);
         for (int v = 0; v < count; v += W) {
             const vec top = load(room.top + v), whose = load(room.label + v);

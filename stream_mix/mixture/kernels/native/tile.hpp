@@ -67,10 +67,12 @@ struct Tile {
         if (from.column_stride == 1) {
             done = m.d / W * W;
             for (int b = 0; b < count && done; ++b)
-                for (std::int64_t j = 0; j < done; j += W)
-                    store(rows + b * stride + j,
-                          (load_numbers(x + b * from.row_stride + j) - load(m.origin + j)) * load(m.inverse_scale + j) -
-                              load(m.centre + j));
+                for (std::int64_t j = 0; j < done; j += W) {
+                    const Number* at = x + b * from.row_stride + j;
+                    __builtin_prefetch(at + TILE * from.row_stride);  // of the next tile; beyond the end it does nothing
+                    store(rows + b * stride + j, (load_numbers(at) - load(m.origin + j)) * load(m.inverse_scale + j) -
+                                                     load(m.centre + j));
+                }
         }
         for (std::int64_t j = done; j < m.d; ++j) {
             const double origin = m.origin[j], inverse = m.inverse_scale[j], centre = m.centre[j];
