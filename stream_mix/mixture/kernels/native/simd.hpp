@@ -200,25 +200,18 @@ static inline void transpose(const double* from, std::ptrdiff_t from_stride, dou
 
 // e^x to 2 units in the last place, for x from -700 to 700 and no other.
 //
-// x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it.
+// x = n log 2 + r with |r| <= log(2) / 2, and e^r by its Taylor series: the first term left out is 2e-16 of it. Terms are
+// added in pairs of pairs (Estrin): one row has nothing else to do while it waits for a sum.
 static inline vec exp_within(vec x) {
     constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer in the low bits
     const vec shifted = x * 1.4426950408889634 + magic;
     const vec n = shifted - magic;
     const vec r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
-    vec p = splat(1.0 / 479001600.0);
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    p = p * r + 1.0;
+    const vec r2 = r * r, r4 = r2 * r2;
+    const vec a = (r + 1.0) + (r * (1.0 / 6.0) + 0.5) * r2;
+    const vec b = (r * (1.0 / 120.0) + 1.0 / 24.0) + (r * (1.0 / 5040.0) + 1.0 / 720.0) * r2;
+    const vec c = (r * (1.0 / 362880.0) + 1.0 / 40320.0) + (r * (1.0 / 39916800.0) + 1.0 / 3628800.0) * r2;
+    const vec p = (a + b * r4) + (c + r4 * (1.0 / 479001600.0)) * (r4 * r4);
     return as_vec(as_ivec(p) + (as_ivec(shifted) << 52));
 }
 
@@ -241,17 +234,10 @@ static inline vec log(vec m, vec e) {
     m = select(large, m * 0.5, m);
     e = select(large, e + 1.0, e);
     const vec s = (m - 1.0) / (m + 1.0), q = s * s;
-    vec p = splat(2.0 / 21.0);
-    p = p * q + 2.0 / 19.0;
-    p = p * q + 2.0 / 17.0;
-    p = p * q + 2.0 / 15.0;
-    p = p * q + 2.0 / 13.0;
-    p = p * q + 2.0 / 11.0;
-    p = p * q + 2.0 / 9.0;
-    p = p * q + 2.0 / 7.0;
-    p = p * q + 2.0 / 5.0;
-    p = p * q + 2.0 / 3.0;
-    p = p * q * s + (s + s);
+    const vec q2 = q * q, q4 = q2 * q2;
+    const vec a = (q * (2.0 / 5.0) + 2.0 / 3.0) + (q * (2.0 / 9.0) + 2.0 / 7.0) * q2;
+    const vec b = (q * (2.0 / 13.0) + 2.0 / 11.0) + (q * (2.0 / 17.0) + 2.0 / 15.0) * q2;
+    const vec p = ((a + b * q4) + (q * (2.0 / 21.0) + 2.0 / 19.0) * (q4 * q4)) * q * s + (s + s);
     return e * 6.93147180369123816490e-01 + (e * 1.90821492927058770002e-10 + p);
 }
 
