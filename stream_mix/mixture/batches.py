@@ -73,7 +73,7 @@ def run_of(
     if folder is None:
         return None
     if model.choice is not None:
-        return _beside(folder, model, (x, w, t, largest, most, rest, tell, least(model), threads.count()))
+        return _beside(folder, model, (x, w, t, largest, most, rest, tell, threads.count()))
     before = model.store[0]
     found: tuple[Any, ...] | None = folder.learn(
         folded_of(folder, before), model.t, *model.evidence, x, w, t, largest, most, rest, tell, label,

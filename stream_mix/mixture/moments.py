@@ -46,7 +46,7 @@ FOLDED = "_folded"
 
 
 def lineage_of(means: Array, basis: Basis, before: str = "") -> str:
-    """The name of the labelling that begins with these means (k, d) in `basis`, out of the one `before`: equal
+    """The name of the labelling that begins with these means (k, d) in `basis`, after the one `before`: equal
     starts, equal names."""
     said = before.encode() + means.tobytes() + basis.scale.tobytes()
     return hashlib.blake2b(said, digest_size=8).hexdigest()

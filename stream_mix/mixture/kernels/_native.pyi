@@ -149,7 +149,6 @@ class Folder:
         most: int,
         rest: bool,
         tell: bool,
-        outweighing: float,
         threads: int,
     ) -> tuple[Any, ...] | None: ...
 

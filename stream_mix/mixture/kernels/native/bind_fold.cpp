@@ -183,7 +183,7 @@ nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& 
                         bool drifted, std::int64_t same_until, std::pair<double, double> weighed,
                         std::int64_t learned, std::int64_t generation, double t, double density, double counted,
                         const Matrix& x, const std::optional<Numbers>& w, const std::optional<Numbers>& times,
-                        double largest, std::int64_t most, bool rest, bool tell, double outweighing, int threads) {
+                        double largest, std::int64_t most, bool rest, bool tell, int threads) {
     const Folder& folder = self.folder;
     Beside side{{}, {}, {}, {extra, settling, chosen, {}, drifted, same_until, weighed}, learned, generation, {}};
     for (nb::handle one : records) {
@@ -204,7 +204,6 @@ nb::object learn_beside(Guarded& self, const nb::list& records, const nb::list& 
     if (most < rows.n / size) rows.n = most * size;
     Telling telling(rows.n, folder.k(), {tell, tell, tell, tell});
     Progress progress{t, {density, counted}};
-    progress.outweighing = outweighing;
     {
         const nb::gil_scoped_release free;
         self.with_ladder([&](Ladder& ladder) {
@@ -243,7 +242,7 @@ void bind_fold(nb::module_& module) {
         .def("learn_beside", &learn_beside, "records"_a, "half_lives"_a, "rows"_a, "extra"_a, "settling"_a, "chosen"_a,
              "evidence"_a, "drifted"_a, "same_until"_a, "weighed"_a, "learned"_a, "generation"_a, "t"_a, "density"_a,
              "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a,
-             "outweighing"_a, "threads"_a);
+             "threads"_a);
 }
 
 }  // namespace stream_mix

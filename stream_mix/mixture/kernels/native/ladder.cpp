@@ -59,9 +59,8 @@ bool Ladder::batch(Beside& side, const Rows& rows, const double* t, const Said& 
     const std::size_t extra = side.now.extra, chosen = side.now.record;
     if (extra) level(side.records[0], level_);
     const Folded& shown = chosen < extra ? level_ : side.records[chosen];
-    const Said all = own_.weighed(rows, own_.watched(rows, said), progress.outweighing);
+    const Said all = own_.watched(rows, said);
     if (!own_.sum(shown, rows, rows.w, all, threads)) return false;
-    if (own_.outweighs(shown, rows, rows.w, all, progress.outweighing)) return false;
     const bool apart = extra && chosen >= extra;
     if (apart && !moving_.sum(level_, rows, rows.w, {}, threads)) return false;
     if (!foretell(side, shown, rows, threads)) return false;
