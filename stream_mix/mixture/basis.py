@@ -17,7 +17,7 @@ from .arrays import Array
 _SMALLEST = 1e-30
 """No scale is below this: the largest value that rows may have, squared in units of it, must stay finite."""
 
-_DIGITS = 16.0 * float(np.finfo(np.float64).eps)
+DIGITS = 16.0 * float(np.finfo(np.float64).eps)
 """Nor below this share of the origin: a spread of so few last digits is rounding and no spread."""
 
 _GIANT = 1e4
@@ -28,7 +28,7 @@ stretched would leave the others no digits above the floor under variances."""
 def least_scale(origin: Array) -> Array:
     """The least scale (d,) that features about an origin (d,) can have."""
     magnitude = np.where(np.isnan(origin), 0.0, np.abs(origin))
-    return np.maximum(_SMALLEST, _DIGITS * magnitude)
+    return np.maximum(_SMALLEST, DIGITS * magnitude)
 
 
 def without_giants(x: Array) -> Array:

@@ -46,7 +46,7 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         double all = 0.0;
         for (std::int64_t k = 0; k < s_.k; ++k) all += s_.seen[at(k, f, d)];
         const double light = LIGHT * all / static_cast<double>(s_.k);
-        double seen = 0.0, total = 0.0, spread = s_.family == Family::tied ? s_.shared[f * d + f] : 0.0;
+        double seen = 0.0, total = 0.0, reach = 0.0, spread = s_.family == Family::tied ? s_.shared[f * d + f] : 0.0;
         for (std::int64_t k = 0; k < s_.k; ++k) {
             if (s_.seen[at(k, f, d)] < light) continue;
             seen += s_.seen[at(k, f, d)];
@@ -56,12 +56,15 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         }
         mean[f] = total / (seen > 0.0 ? seen : 1.0);
         for (std::int64_t k = 0; k < s_.k; ++k) {
-            if (s_.seen[at(k, f, d)] < light) continue;
             const double off = s_.mean[at(k, f, d)] - mean[f];
+            if (s_.seen[at(k, f, d)] < light) {
+                if (s_.seen[at(k, f, d)] > 0.0) reach = std::fmax(reach, std::fabs(off));
+                continue;
+            }
             spread += s_.seen[at(k, f, d)] * (off * off);
         }
         variance[f] = spread / (seen > 0.0 ? seen : 1.0);
-        usable[f] = seen > 0.0 && variance[f] > 0.0 && std::isfinite(variance[f]);
+        usable[f] = seen > 0.0 && std::sqrt(variance[f]) > DIGITS * reach && std::isfinite(variance[f]);
         if (seen > 0.0) new_origin[f] = origin[f] + mean[f] * scale[f];
         least[f] = least_scale(new_origin[f]);
         if (usable[f]) {
