@@ -82,7 +82,7 @@ def outweighed(model: Model, z: Array, w: Array | None, batch: Moments, offset: 
     weights = np.ones(len(z)) if w is None else w
     most, variance = limit(model), float(found.covariances[0])
     before, mass, changes = model, model.at_work.moments.mass.copy(), []
-    while True:
+    for _ in range(model.k - 1):
         told = e_step(found, z)
         error = weights * told.distance
         row = int(error.argmax())

@@ -239,3 +239,17 @@ def test_the_cheapest_pair_is_the_one_that_all_pairs_say() -> None:
         assert cost == pytest.approx(min(costs.values()), rel=1e-9, abs=1e-12)
         assert costs[into, freed] == pytest.approx(cost, rel=1e-9, abs=1e-12)
         assert mass[into] >= mass[freed]
+
+
+def test_more_such_rows_than_components_end_and_all_count() -> None:
+    x = stream(2048, at=0)
+    x[0] = 0.0
+    angles = np.linspace(0.0, 6.0, 40)
+    x[1984:2024] = 1e4 * (1.0 + angles[:, None]) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    model, changes = after(x, kind())
+    assert 0 < sum(change.kind == "born" for change in changes) < K
+    assert model.moments.mass.sum() == pytest.approx(len(x), rel=1e-12)
+    z = model.basis.forward(x)
+    np.testing.assert_allclose(
+        model.moments.mass @ model.moments.mean / len(x), z.mean(axis=0), rtol=1e-9, atol=1e-9
+    )
