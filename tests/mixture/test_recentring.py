@@ -21,7 +21,7 @@ def rain(n: int, seed: int = 0) -> Array:
     rng = np.random.default_rng(seed)
     x = np.stack([rng.normal(size=n) + 20.0 * (rng.random(n) < 0.5), np.zeros(n)], axis=1)
     wet = np.arange(n) % 100 == 50
-    x[wet] = [60.0, 7.0] + rng.normal(size=(np.count_nonzero(wet), 2))
+    x[wet] = np.array([60.0, 7.0]) + rng.normal(size=(np.count_nonzero(wet), 2))
     return x
 
 
