@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .basis import DIGITS, Basis, least_scale
+from .basis import DIGITS, Basis, gridded, least_scale
 from .changes import Change
 from .model import Model
 from .rows import Rows
@@ -74,4 +74,5 @@ def _better_basis(model: Model) -> Basis | None:
     )
     if not (off[usable] > _OUT_OF_REACH).any():
         return None
-    return Basis(origin, old.scale * deviation)
+    scale = old.scale * deviation
+    return Basis(np.where(usable, gridded(origin, scale), origin), scale)

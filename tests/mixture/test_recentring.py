@@ -36,6 +36,18 @@ def test_a_feature_that_is_nearly_always_0_keeps_its_unit(family: str, batch_siz
     assert 0.1 < model.basis.scale[1] < 100.0
 
 
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+def test_rows_far_from_0_are_learned_to_the_last_bit_as_those_near_it(family: str) -> None:
+    x = rain(65 * 64)
+    x[2000:] *= 64.0
+    x = np.round(x * 2.0**20) / 2.0**20
+    blank = Model.new(replace(spec(family, batch_size=64), n_components=3), 2)
+    near, far = (learn(blank, Rows.of(x + offset))[0] for offset in (0.0, 1e8))
+    assert near.basis.scale.tolist() == far.basis.scale.tolist()
+    for name in ("mass", "mean", "scatter"):
+        np.testing.assert_array_equal(getattr(near.moments, name), getattr(far.moments, name))
+
+
 @pytest.mark.parametrize("isa", isas())
 def test_single_rows_that_are_live_keep_it_too(isa: str) -> None:
     x = rain(1000)

@@ -10,9 +10,15 @@ namespace {
 
 constexpr double OUT_OF_REACH = 30.0;  // learning.py
 constexpr double LIGHT = 0.1;          // learning.py
-constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16;  // basis.py
+constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16, GRID = 0x1p-8;  // basis.py
 
 double least_scale(double origin) { return std::fmax(SMALLEST, DIGITS * (std::isnan(origin) ? 0.0 : std::fabs(origin))); }
+
+// basis.gridded
+double gridded(double origin, double scale) {
+    const double step = std::exp2(std::floor(std::log2(scale))) * GRID, rounded = std::nearbyint(origin / step) * step;
+    return std::isfinite(rounded) ? rounded : origin;
+}
 
 }  // namespace
 
@@ -85,6 +91,7 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         const double inverse = 1.0 / std::fmax(deviation[f], 1e-300), off = std::fabs(mean[f]) / std::fmax(deviation[f], 1.0);
         far |= usable[f] && std::fmax(std::fmax(deviation[f], inverse), off) > OUT_OF_REACH;
         new_scale[f] = scale[f] * deviation[f];
+        if (usable[f]) new_origin[f] = gridded(new_origin[f], new_scale[f]);
     }
     return far;
 }
