@@ -59,7 +59,7 @@ def _better_basis(model: Model) -> Basis | None:
     variance = (summed + (part * np.square(off)).sum(axis=0)) / divisor
     # Beside values that only light components have, what is left of heavy ones may be rounding and no spread.
     reach = np.where(heavy, 0.0, np.where(moments.seen > 0, np.abs(moments.mean - mean), 0.0)).max(axis=0)
-    usable = (seen > 0) & (np.sqrt(variance) > DIGITS * reach) & np.isfinite(variance)
+    usable = (seen > 0) & (np.sqrt(np.maximum(variance, 0.0)) > DIGITS * reach) & np.isfinite(variance)
     if not usable.any():
         return None
     origin = np.where(seen > 0, old.origin + mean * old.scale, old.origin)
