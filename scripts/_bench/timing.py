@@ -56,9 +56,9 @@ def alternate(
 ) -> dict[str, list[float]]:
     """Seconds of each side, in turn, so that what else the machine does meets all of them alike.
 
-    What is timed is a call in a loop of its own side's, as in use: its data in the cache, its threads awake and
-    on cores of their own. Without `beforehand` each call counts, the first too. The order is turned round every
-    other time.
+    What is timed is a call in a loop of its own side's, as in use: its data in the cache, its threads awake
+    and on cores of their own. Without `beforehand` each call counts, the first too. The order is turned round
+    every other time.
     """
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for repetition in range(repetitions):

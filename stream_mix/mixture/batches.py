@@ -62,7 +62,7 @@ def run_of(
 ) -> Run | None:
     """`run` of rows x (n, d) with weights w (n,), None: each 1, and event times t (n,), None: none.
 
-    None, too, where a value is further than `largest` from 0.
+    No batch is taken in which a value is further than `largest` from 0, nor one behind it.
     """
     spec = model.spec
     # Batches of a large mixture that are long enough go where rows are scored by short lists.

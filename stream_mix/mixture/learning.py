@@ -82,8 +82,9 @@ def learn_whole(model: Model, x: Array, *, label: bool = False) -> tuple[Model, 
     """`learn` and `flush` of rows x (n, d), each of weight 1 and without a time, as far as one call of the
     compiled fold goes.
 
-    The model, and how many rows that was: none where a value is infinite or huge, or where rows wait already.
-    With `label`, and where it was all rows, also the index (n,) of the component that each is likeliest of.
+    The model, and how many rows that was: none where rows wait already, and none of the batch in which a
+    value is infinite or huge, nor of those behind it. With `label`, and where it was all rows, also the index
+    (n,) of the component that each is likeliest of.
     """
     if len(model.pending):
         return model, 0, None

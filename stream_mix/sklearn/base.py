@@ -121,7 +121,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         if (x := inputs.plain(self, X)) is None:
             return False
         model, done, labels = learn_whole(model, x, label=self._label_at_once(x))
-        if not done:
+        if not done or (done < len(x) and first_beyond(x[done:], LARGEST) >= 0):
             return False
         if done < len(x):
             model, _ = learn(model, Rows.of(x[done:]))

@@ -125,8 +125,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Le
     @property
     def labels_(self) -> Ints:
         """Index (n,) of the centre nearest to each row of the last `fit` or `partial_fit`."""
-        self._expect_fitted()
-        self._label()
+        if self._labels is None:
+            self._expect_fitted()
+            self._label()
         self._labels_read = True
         if self._labels is None:
             raise AttributeError("labels_ was deleted; it comes back with the next fit or partial_fit")

@@ -129,9 +129,16 @@ def test_rows_that_are_left_are_those_that_python_has_to_learn() -> None:
     after, done, labels = learn_whole(model, x, label=True)
     assert (done, labels) == (40, None)
     assert state_hash(after) == state_hash(learn(model, Rows.of(x[:40]))[0])
-    for bad in (np.inf, -np.inf, 1e101):
-        x[99, 1] = bad
-        assert learn_whole(model, x) == (model, 0, None)
+    x = rows.x[:100].copy()
+    for bad in (np.inf, -np.inf, 1e101, -1e101):
+        for at, expected in ((0, 0), (19, 0), (20, 20), (39, 20)):
+            wrong = x.copy()
+            wrong[at, 1] = bad
+            after, done, labels = learn_whole(model, wrong, label=True)
+            assert (done, labels) == (expected, None)
+            assert state_hash(after) == state_hash(learn(model, Rows.of(x[:expected]))[0])
+    x[39, 1] = 0.9e100
+    assert learn_whole(model, x)[1] == 40
     waiting, _ = learn(model, rows[:3])
     assert learn_whole(waiting, rows.x[:20]) == (waiting, 0, None)
 

@@ -144,6 +144,20 @@ def test_numbers_that_overflow_are_bounded_by_nothing(kernels: Kernels, kind: st
 
 
 @every_compiled
+@pytest.mark.parametrize("kind", ["diag", "full"])
+@pytest.mark.parametrize("value", [1e6, -1e12, 1e19, -1e21, 1e38, -1e39, 1e60])
+def test_rows_that_single_precision_cannot_hold(kernels: Kernels, kind: str, value: float) -> None:
+    # A broad component takes them, whichever feature it is: among narrow ones no rounding may hide it.
+    x, natural = world("blanket", kind, 12, 8, 256)
+    rows = np.arange(0, len(x), 5)
+    x[rows, rows % 12] = value
+    ours = told(kernels, x, natural)
+    expected = scores(x, natural)
+    assert ours.label[rows].tolist() == expected[rows].argmax(axis=1).tolist()
+    np.testing.assert_allclose(ours.log_density[rows], expected[rows].max(axis=1), rtol=1e-9)
+
+
+@every_compiled
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 @pytest.mark.parametrize("d", range(1, 11))

@@ -145,7 +145,7 @@ nb::object judge(Guarded& self, const Folded& folded, const Matrix& x, bool p, b
     return telling.arrays(rows.n);
 }
 
-// What came of rows: None where a number is beyond `largest`, or where not one batch of them could be learned.
+// What came of rows: None where not one batch of them could be learned, as where a number is beyond `largest`.
 nb::object learn(Guarded& self, const Folded& before, double t, double evidence, double counted, const Matrix& x,
                  const std::optional<Numbers>& w, const std::optional<Numbers>& times, double largest,
                  std::int64_t most, bool rest, bool tell, bool label, double outweighing, int threads) {
@@ -153,7 +153,6 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
     expect_kin(folder, before);
     Rows rows = rows_of(x, w, folder.d());
     if (times) expect_size(*times, rows.n, "learn: times");
-    if (largest < INFINITY && first_beyond(self.isa, rows, folder.d(), largest) >= 0) return nb::none();
     const std::int64_t all = rows.n, size = folder.choices().batch_size;
     if (most < all / size) rows.n = most * size;
     Telling telling(rows.n, folder.k(), {tell, tell, tell, tell}), after(label ? all : 0, folder.k(), {0, label, 0, 0});
@@ -164,7 +163,7 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
     {
         const nb::gil_scoped_release free;
         self.with([&](Folder& own) {
-            labelled = own.learn(*folded, rows, times ? times->data() : nullptr, most, rest, telling.said(),
+            labelled = own.learn(*folded, rows, times ? times->data() : nullptr, largest, most, rest, telling.said(),
                                  label && rows.n == all ? after.said().answers.label : nullptr, progress, threads);
         });
     }

@@ -63,13 +63,24 @@ inline void largest_linear(const Mixture& m, std::int64_t features, const double
     }
 }
 
-// The same from scores (k, TILE); whose it is only where that is wanted.
+// Some of k components, by number, or all of them.
+struct Listed {
+    const std::int64_t* some;  // null: all
+    std::int64_t count;
+    std::int64_t operator[](std::int64_t i) const { return some ? some[i] : i; }
+};
+
+// The same from scores (k, TILE) of the listed components; whose it is only where that is wanted.
 template <bool Whose>
-inline void largest(const Mixture& m, const double* scores, double* top, double* label) {
+inline void largest(const Listed& listed, const double* scores, double* top, double* label) {
     for (int first = 0; first < TILE; first += WIDTH) {
         vec most[VECTORS], best[VECTORS];
-        for (int v = 0; v < VECTORS; ++v) most[v] = load(scores + first + v * W), best[v] = vec{};
-        for (std::int64_t k = 1; k < m.k; ++k) {
+        for (int v = 0; v < VECTORS; ++v) {
+            most[v] = load(scores + listed[0] * TILE + first + v * W);
+            best[v] = splat(static_cast<double>(listed[0]));
+        }
+        for (std::int64_t i = 1; i < listed.count; ++i) {
+            const std::int64_t k = listed[i];
             const vec whose = splat(static_cast<double>(k));
             for (int v = 0; v < VECTORS; ++v) {
                 const vec score = load(scores + k * TILE + first + v * W);
@@ -121,31 +132,37 @@ struct Sparing {
         if (!label_single(m, single, packed, tile, count, room, top, label, second)) pause = PAUSE;
     }
 
+    // Scores of `count` rows; false where they are those of all components for all rows.
     template <class Components>
-    void score(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count, double* scores,
-               rows_of_tile* room) {
-        if (pause > 0) {
-            --pause;
-            return score_all(m, of, tile, scores);
-        }
-        if (!score_near(m, of, reach, tile, count, scores, room)) pause = PAUSE;
+    bool score(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count, double* scores,
+               const Nearness& near) {
+        const bool all = pause > 0 || !reach.there();
+        pause -= pause > 0;
+        if (all) score_all(m, of, tile, scores);
+        else if (!score_near(m, of, reach, tile, count, scores, near)) pause = PAUSE;
+        return !all;
     }
 };
 
-// Scores (k, TILE) without the part that all components share, of `count` rows; those that are negligible may be larger.
-inline void score_tile(const Mixture& m, const Layout& size, const double* packed, const Tile& tile, int count,
-                       Sparing& sparing, double* scores, rows_of_tile* room) {
-    const bool full = m.scores == Scores::full;
-    if (!full && (m.scores != Scores::diag || m.holes)) return score_linear(m, size.features, packed, tile, scores);
-    if (size.bounded && m.bounds) {
+// Scores (k, TILE) without the part that all components share, of `count` rows. True where they are those of components
+// that some rows are near to; of these a negligible one may be larger than it is.
+inline bool score_tile(const Mixture& m, const Layout& size, const double* packed, const Tile& tile, int count,
+                       Sparing& sparing, double* scores, const Nearness& near) {
+    const bool full = m.scores == Scores::full, bounded = size.bounded && m.bounds;
+    const Triangles triangles(m, size, packed);
+    const Diagonals diagonals(m, size, packed);
+    if (!full && (m.scores != Scores::diag || m.holes)) {
+        score_linear(m, size.features, packed, tile, scores);
+    } else if (bounded) {
         const Reach reach(m, size, packed);
-        if (reach.there()) {
-            if (full) return sparing.score(m, Triangles(m, size, packed), reach, tile, count, scores, room);
-            return sparing.score(m, Diagonals(m, size, packed), reach, tile, count, scores, room);
-        }
+        return full ? sparing.score(m, triangles, reach, tile, count, scores, near)
+                    : sparing.score(m, diagonals, reach, tile, count, scores, near);
+    } else if (full) {
+        score_all(m, triangles, tile, scores);
+    } else {
+        score_all(m, diagonals, tile, scores);
     }
-    if (full) return score_all(m, Triangles(m, size, packed), tile, scores);
-    score_all(m, Diagonals(m, size, packed), tile, scores);
+    return false;
 }
 
 }  // namespace stream_mix::STREAM_MIX_ISA

@@ -1,6 +1,7 @@
 #include "folder.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 namespace stream_mix {
@@ -124,14 +125,26 @@ void Folder::finish(std::int64_t n, const Said& said) {
 }
 
 bool Folder::judge(const Folded& folded, const Rows& rows, const Said& said, int threads) {
-    if (!estimate(folded) || !run_pass(isa_, mixture_, packed_.get(), rows, said.answers, nullptr, threads))
-        return false;
+    if (!estimate(folded)) return false;
+    mixture_.overflow = 1.0;
+    if (!run_pass(isa_, mixture_, packed_.get(), rows, said.answers, nullptr, threads)) return false;
     finish(rows.n, said);
     return true;
 }
 
-bool Folder::learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
-                   std::int64_t* labels, Progress& progress, int threads) {
+// What makes a number x beyond `largest` infinite once it is y; a row less than that may be found too large, too.
+double Folder::overflow(const Folded& folded, double largest) const {
+    double least = INFINITY;
+    for (std::int64_t j = 0; j < mixture_.d; ++j) {
+        const double room = (largest - std::fabs(folded.origin()[j])) / folded.scale()[j] - std::fabs(estimate_.centre[j]);
+        least = std::min(least, room);
+    }
+    return least > 1.0 ? std::max(DBL_MAX / least / 0.99, 1.0) : DBL_MAX;
+}
+
+bool Folder::learn(Folded& folded, const Rows& rows, const double* t, double largest, std::int64_t most, bool rest,
+                   const Said& said, std::int64_t* labels, Progress& progress, int threads) {
+    largest_ = largest;
     const std::int64_t size = choices_.batch_size, end = rest ? rows.n : rows.n / size * size;
     // Where the density is not asked for, labels before the only batch tell most of those after it.
     const bool followed = labels && rows.n <= size && choices_.family == Family::kmeans && choices_.hard && !choices_.watch;
@@ -169,6 +182,7 @@ bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said
 
 bool Folder::sum(const Folded& folded, const Rows& rows, const double* weights, const Said& said, int threads) {
     if (!estimate(folded)) return false;
+    mixture_.overflow = overflow(folded, largest_);
     Rows weighted = rows;
     weighted.w = weights;
     Sums to = sums();
@@ -246,24 +260,26 @@ void Folder::gain(const Rows& rows, const Said& said, Progress& progress) const 
 bool Folder::follow(const Folded& folded, const Rows& rows, std::int64_t* labels, int threads) {
     const std::int64_t k = mixture_.k, d = mixture_.d;
     const double peak = mixture_.peak[0], over = 2.0 / mixture_.precision;
-    before_.assign(estimate_.means, estimate_.means + k * d);
-    for (std::int64_t i = 0; i < k * d; ++i) before_[i] += estimate_.centre[i % d];
+    before_.resize(k * d);
+    for (std::int64_t c = 0; c < k; ++c)
+        for (std::int64_t j = 0; j < d; ++j) before_[c * d + j] = estimate_.means[c * d + j] + estimate_.centre[j];
     if (!estimate(folded)) return false;
     double furthest = 0.0;
     for (std::int64_t c = 0; c < k; ++c) {
-        double squared = 0.0;
-        for (std::int64_t j = 0; j < d; ++j) {
-            const double moved = estimate_.means[c * d + j] + estimate_.centre[j] - before_[c * d + j];
-            squared += moved * moved;
-        }
-        furthest = std::max(furthest, squared);
+        double* moved = before_.data() + c * d;
+        for (std::int64_t j = 0; j < d; ++j) moved[j] -= estimate_.means[c * d + j] + estimate_.centre[j];
+        furthest = std::max(furthest, product(moved, moved, d));
     }
-    std::vector<std::int64_t> unsure;
+    unsure_.resize(rows.n);
+    const double limit = 8.0 * furthest * (1.0 + 1e-9);
+    std::int64_t count = 0;
     for (std::int64_t i = 0; i < rows.n; ++i) {
         const double a = over * std::max(peak - own_[i], 0.0), g = over * gap_[i];
-        if (!(g * g > 8.0 * furthest * (a + a + g) * (1.0 + 1e-9))) unsure.push_back(i);
+        unsure_[count] = i;  // and the next one in its place, if this one is sure: there is nothing to be foretold
+        count += !(g * g > limit * (a + a + g));
     }
-    return relabel(rows, unsure, labels, threads);
+    unsure_.resize(count);
+    return relabel(rows, unsure_, labels, threads);
 }
 
 // Labels of some of the rows by the parameters at hand.

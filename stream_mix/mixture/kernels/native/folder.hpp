@@ -48,11 +48,12 @@ class Folder {
     Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d);
 
     // Learns the rows batch by batch, `most` batches at the most, until one needs what only the Python fold can do:
-    // a value is missing, the parameters are out of the ordinary, or a row may outweigh a component. With `rest` the last batch may be a shorter
-    // one; else it waits. `t` is (n,) or null. `labels`, (n,) or null, is for the likeliest component of each row
+    // a value is missing or further than `largest` from 0, the parameters are out of the ordinary, or a row may outweigh
+    // a component. With `rest` the last batch may be a shorter one; else it waits. `t` is (n,) or null. `labels`, (n,)
+    // or null, is for the likeliest component of each row
     // after all were learned: true where it was filled.
-    bool learn(Folded& folded, const Rows& rows, const double* t, std::int64_t most, bool rest, const Said& said,
-               std::int64_t* labels, Progress& progress, int threads);
+    bool learn(Folded& folded, const Rows& rows, const double* t, double largest, std::int64_t most, bool rest,
+               const Said& said, std::int64_t* labels, Progress& progress, int threads);
 
     // What the mixture of these moments says of rows, as `learn` says it of a batch before it learns. False where
     // a value is missing or the parameters are out of the ordinary.
@@ -66,6 +67,7 @@ class Folder {
   private:
     friend class Ladder;
     bool estimate(const Folded& folded);
+    double overflow(const Folded& folded, double largest) const;
     // The sums of a batch under these moments, which stay as they are; and those sums added to moments that fade.
     bool sum(const Folded& folded, const Rows& rows, const double* weights, const Said& said, int threads);
     void absorb(Folded& into, double fade);
@@ -87,8 +89,10 @@ class Folder {
     Estimate estimate_;
     std::vector<double> weights_;
     std::vector<double> log_density_, own_, gap_;
+    std::vector<std::int64_t> unsure_;
     std::vector<double> before_;  // means before the last batch, where labels are followed
     double log_scale_ = 0.0;     // sum of the logarithms of the scales
+    double largest_ = HUGE_VAL;  // further from 0 no value may be
     std::uint64_t version_ = 0;  // of the moments whose parameters these are; 0: none
     Buffer numbers_, packed_, sums_, inverse_scale_, room_;
 };

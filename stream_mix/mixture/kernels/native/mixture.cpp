@@ -8,15 +8,20 @@
 namespace stream_mix {
 namespace {
 
-// Rows below which a group of their own is not worth its sums, and the most groups there are.
-constexpr std::int64_t GROUP_ROWS = 1024, MOST_GROUPS = 16;
-// Multiplications and additions below which a second thread costs more than it brings.
-constexpr double THREAD_WORK = 4e6;
+// Rows, and multiplications and additions, below which a group of their own is not worth its sums, nor a second thread
+// what it takes to wake it; and the most groups there are.
+constexpr std::int64_t GROUP_ROWS = 256, MOST_GROUPS = 16;
+constexpr double GROUP_WORK = 1e6;
 
 double work_per_row(const Mixture& m) {
     const double d = static_cast<double>(m.d);
     const double features = m.scores == Scores::full ? d * (d + 3) / 2 : static_cast<double>(Layout(m).features);
     return static_cast<double>(m.k) * (features + 8.0);
+}
+
+std::int64_t groups_of(const Mixture& m, std::int64_t n) {
+    const double worth = static_cast<double>(n) * work_per_row(m) / GROUP_WORK;
+    return std::clamp<std::int64_t>(std::min(worth, static_cast<double>(n / GROUP_ROWS)), 1, MOST_GROUPS);
 }
 
 void add(double* to, const double* from, std::int64_t n) {
@@ -55,8 +60,7 @@ bool in_parts(const Isa& isa, const Mixture& mixture, const double* packed, cons
 
 bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, const Answers& answers,
               Sums* sums, int threads) {
-    const std::int64_t groups = std::clamp<std::int64_t>(rows.n / GROUP_ROWS, 1, MOST_GROUPS);
-    if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
+    const std::int64_t groups = groups_of(mixture, rows.n);
     if (groups > 1) return in_parts(isa, mixture, packed, rows, answers, sums, groups, threads);
     const Buffer workspace = Buffer::room(Layout(mixture).workspace);
     return isa.pass(mixture, packed, rows, 0, rows.n, answers, sums, workspace.get());
@@ -64,12 +68,11 @@ bool run_pass(const Isa& isa, const Mixture& mixture, const double* packed, cons
 
 void run_nearest_two(const Isa& isa, const Mixture& mixture, const double* packed, const Rows& rows, std::int64_t* label,
                      double* nearest, double* second, int threads) {
-    if (static_cast<double>(rows.n) * work_per_row(mixture) < THREAD_WORK) threads = 1;
-    const std::int64_t groups = (rows.n + GROUP_ROWS - 1) / GROUP_ROWS;
+    const std::int64_t groups = groups_of(mixture, rows.n), length = (rows.n + groups - 1) / groups;
     in_groups(groups, threads, [&](std::int64_t group) {
         const Buffer workspace = Buffer::room(Layout(mixture).workspace);
-        isa.nearest_two(mixture, packed, rows, group * GROUP_ROWS, std::min(rows.n, (group + 1) * GROUP_ROWS), label,
-                        nearest, second, workspace.get());
+        isa.nearest_two(mixture, packed, rows, std::min(rows.n, group * length), std::min(rows.n, (group + 1) * length),
+                        label, nearest, second, workspace.get());
     });
 }
 

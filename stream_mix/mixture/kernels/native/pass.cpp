@@ -50,7 +50,8 @@ inline void tell(const Mixture& m, Room& room, const Piece& piece, const Answers
         if (out.gap) put(out.gap + row, load(room.top + v) - load(room.second + v), count);
         if (out.log_density) put(out.log_density + row, top + load(room.log_total + v), count);
         if (out.p) tell_responsibilities(m, room.scores + v, count, out.p + row * m.k);
-        if (out.label)
+        if (out.label && count == W) store_integers(out.label + row, load(room.label + v));
+        if (out.label && count < W)
             for (int i = 0; i < count; ++i) out.label[row + i] = static_cast<std::int64_t>(room.label[v + i]);
         if (!out.distance) continue;
         for (int i = 0; i < count; ++i) {
@@ -65,38 +66,64 @@ inline void weigh(const Rows& rows, const Piece& piece, double* weight) {
     for (int b = 0; b < TILE; ++b) weight[b] = b >= piece.count ? 0.0 : rows.w ? rows.w[piece.first + b] : 1.0;
 }
 
-// Each row counts for its likeliest component alone.
-inline void learn_hard(const Layout& size, Room& room, const Sums& sums, int count) {
-    std::int64_t label[TILE];
-    for (int b = 0; b < TILE; ++b) label[b] = static_cast<std::int64_t>(room.label[b]);
-    const double* row = room.tile.rows;
-    for (int b = 0; b < count; ++b, row += room.tile.stride) {
-        const vec weight = splat(room.weight[b]);
-        room.mass[label[b] * W + b % W] += room.weight[b];
-        double* own = sums.sums + label[b] * size.sums;
-        for (std::int64_t c = 0; c < size.second; c += W) store(own + c, load(own + c) + weight * load(row + c));
+// Sums of y and y^2 of each row (`stride` apart) for its component alone, `each` apart.
+inline void add_squared(std::int64_t d, const double* row, std::int64_t stride, const std::int64_t* label,
+                        const double* weight, int count, double* sums, std::int64_t each) {
+    for (int b = 0; b < count; ++b, row += stride) {
+        const vec w = splat(weight[b]);
+        double* own = sums + label[b] * each;
+        for (std::int64_t c = 0; c < d; c += W) {
+            const vec y = load(row + c), once = w * y;
+            store(own + c, load(own + c) + once);
+            store(own + d + c, load(own + d + c) + once * y);
+        }
     }
+}
+
+// The same of rows as they are, `width` numbers of each.
+inline void add_rows(std::int64_t width, const double* row, std::int64_t stride, const std::int64_t* label,
+                     const double* weight, int count, double* sums, std::int64_t each) {
+    for (int b = 0; b < count; ++b, row += stride) {
+        const vec w = splat(weight[b]);
+        double* own = sums + label[b] * each;
+        for (std::int64_t c = 0; c < width; c += W) store(own + c, load(own + c) + w * load(row + c));
+    }
+}
+
+// Each row counts for its likeliest component alone.
+inline void learn_hard(const Mixture& m, const Layout& size, Room& room, const Sums& sums, int count) {
+    std::int64_t label[TILE];
+    for (int v = 0; v < TILE; v += W) store_integers(label + v, load(room.label + v));
+    double* mass = room.mass;
+    const double* weight = room.weight;
+    for (int b = 0; b < count; ++b) mass[label[b] * W + b % W] += weight[b];
+    if (squared_late(m))
+        add_squared(m.d, room.tile.rows, room.tile.stride, label, weight, count, sums.sums, size.sums);
+    else
+        add_rows(size.second, room.tile.rows, room.tile.stride, label, weight, count, sums.sums, size.sums);
 }
 
 // Scores, and what follows from them, of a tile.
 inline void judge(const Mixture& m, const Layout& size, const double* packed, Room& room, const Wanted& wanted, int count) {
     const bool alone = m.scores == Scores::linear && !wanted.densities() && !wanted.responsibilities();
+    Listed listed{nullptr, m.k};
     if (alone && !wanted.out.distance) {
         room.sparing.label(m, size, packed, room.tile, count, room.singles, room.top, room.label, room.second);
     } else if (alone) {
         largest_linear<true>(m, size.features, packed, room.tile, room.top, room.label, room.second);
     } else {
-        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
+        if (score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.near))
+            listed = list_near(m, room);
         if (wanted.labels())
-            largest<true>(m, room.scores, room.top, room.label);
+            largest<true>(listed, room.scores, room.top, room.label);
         else
-            largest<false>(m, room.scores, room.top, room.label);
+            largest<false>(listed, room.scores, room.top, room.label);
     }
     shared_part(m, size, packed, room.tile, room.quadratic);
     if (!wanted.densities() && !wanted.responsibilities()) return;
-    __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
     const bool shares = wanted.responsibilities();
-    for (int v = 0; v < count; v += W) exponentials(m, room, v, shares);
+    if (!listed.some) __builtin_memset(room.rows, 0, sizeof(rows_of_tile) * m.k);
+    for (int v = 0; v < count; v += W) exponentials(room, listed, v, shares);
 }
 
 }  // namespace
@@ -106,9 +133,10 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
     const Layout size(m);
     const Wanted wanted{out, sums};
     Room room(m, size, workspace);
+    const bool squares = m.holes || (sums && !squared_late(m));
     for (std::int64_t start = begin; start < end; start += TILE) {
         const Piece piece{start, static_cast<int>(end - start < TILE ? end - start : TILE)};
-        if (!room.tile.fill(m, rows, start, piece.count)) return false;
+        if (!room.tile.fill(m, rows, start, piece.count, squares)) return false;
         judge(m, size, packed, room, wanted, piece.count);
         tell(m, room, piece, out);
         if (!sums) continue;
@@ -116,7 +144,7 @@ bool pass(const Mixture& m, const double* packed, const Rows& rows, std::int64_t
         if (weighted || start == begin) weigh(rows, piece, room.weight);
         if (sums->hard && m.second == Second::full) choose(m, room);
         if (sums->hard && m.second != Second::full)
-            learn_hard(size, room, *sums, piece.count);
+            learn_hard(m, size, room, *sums, piece.count);
         else
             learn(m, size, room, *sums, piece.filled(), weighted);
         if (m.second == Second::tied) room.tile.add_pooled(m, size, room.weight, piece.count, sums->pooled);
@@ -133,9 +161,9 @@ void nearest_two(const Mixture& m, const double* packed, const Rows& rows, std::
     Room room(m, size, workspace);
     for (std::int64_t start = begin; start < end; start += TILE) {
         const int count = static_cast<int>(end - start < TILE ? end - start : TILE);
-        room.tile.fill(m, rows, start, count);
-        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.rows);
-        largest<true>(m, room.scores, room.top, room.label);
+        room.tile.fill(m, rows, start, count, false);
+        score_tile(m, size, packed, room.tile, count, room.sparing, room.scores, room.near);
+        largest<true>({nullptr, m.k}, room.scores, room.top, room.label);
         shared_part(m, size, packed, room.tile, room.quadratic);
         for (int v = 0; v < count; v += W) {
             const vec top = load(room.top + v), whose = load(room.label + v);

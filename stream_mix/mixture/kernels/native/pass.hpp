@@ -6,7 +6,8 @@
 namespace stream_mix {
 
 // E-step of rows begin to end, and where `sums` is given, their sums under its responsibilities, added to what is
-// there. False, with nothing of use in the answers, where a value is NaN. `packed` is what `pack` made of the mixture; `workspace` has Layout::workspace doubles.
+// there. False, with nothing of use in the answers, where a value is NaN or too large. `packed` is what `pack` made of the
+// mixture; `workspace` has Layout::workspace doubles.
 using Pass = bool(const Mixture&, const double* packed, const Rows&, std::int64_t begin, std::int64_t end,
                   const Answers&, const Sums*, double* workspace);
 // The mixture in the order in which the loops read it: Layout::packed doubles.

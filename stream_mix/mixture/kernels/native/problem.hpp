@@ -61,6 +61,7 @@ struct Mixture {
     Second second;
     bool holes;  // values may be missing (diag): a feature that a row lacks is left out of its scores and sums
     bool bounds; // whether what is packed holds bounds of scores
+    double overflow = 1.0;  // a number y that is too large times this is infinite; 1: an infinite one alone is
     std::int64_t k, d;
     const double* origin;
     const double* inverse_scale;
@@ -137,19 +138,18 @@ struct Layout {
                                                : m.d),
           bounded((m.scores == Scores::full || (m.scores == Scores::diag && !m.holes)) && m.d >= BOUNDED_FEATURES &&
                   m.k >= BOUNDED_COMPONENTS),
-          columns(wide                                     ? wide
-                  : m.scores == Scores::diag && !m.holes ? m.d + (bounded ? 1 : 0)
-                                                          : features + (bounded ? 1 : 0)),
+          columns(wide ? wide : m.scores == Scores::diag && !m.holes ? m.d : features),
           scores(padded(m.scores == Scores::full                ? m.k * padded(triangle(m.d) + (m.d + 3) / 4 * 4 + 1)
                         : m.scores == Scores::diag && !m.holes ? m.k * (2 * row + 8)
                                                                 : (m.k + 3) / 4 * 4 * (features + 1) +
                                                                       (m.second == Second::tied ? triangle(m.d) : 0))),
           packed(scores + (m.scores == Scores::linear ? 8 + padded((m.k + 7) / 8 * 4 * (m.d + 1)) : 0) +
                  (bounded ? 8 + row + padded(m.scores == Scores::full ? triangle(m.d) : 0) +
-                                (m.k + 3) / 4 * 4 * (m.d + 4)
+                                padded((m.k + 7) / 8 * 4 * (m.d + 4))
                           : 0)),
-          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8 + (m.d + 1) / 2) +
-                    m.k * (10 + wide) + 64) {}
+          workspace(TILE * (padded(columns) + stride + (m.k + 3) / 4 * 4 + row + 8 + (m.d + 2) / 2 +
+                            (bounded ? (m.k + 7) / 8 * 4 : 0)) +
+                    m.k * (11 + wide) + 64) {}
 
     // A triangle in blocks of four rows, each as wide as its last row.
     STREAM_MIX_INLINE static constexpr std::int64_t triangle(std::int64_t d) {

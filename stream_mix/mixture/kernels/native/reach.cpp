@@ -19,15 +19,15 @@ constexpr double LEAST_SHARE = 0x1p-30;
 // roundings of the trace at the most, 2^-53 each, which is 2^-23 of the least c; and as much again three times over.
 constexpr double kept(std::int64_t d) { return 1.0 - static_cast<double>(d + 8) * 0x1p-20; }
 
-// One component's line of the blocks of four.
+// One component's line of the blocks.
 struct Line {
-    double* at;
-    Line(const Reach& reach, std::int64_t k) : at(reach.theta + k / BLOCK * BLOCK * (reach.d + 4) + k % BLOCK) {}
-    double& operator[](std::int64_t i) const { return at[i * BLOCK]; }
+    float* at;
+    Line(const Reach& reach, std::int64_t k) : at(reach.theta + k / LINES * LINES * (reach.d + 4) + k % LINES) {}
+    void put(std::int64_t i, double value) const { at[i * LINES] = static_cast<float>(value); }
     // Of the guess: where nothing bounds the score there is none.
     void guess(std::int64_t d, double peak, double c, double mean) const {
-        at[(d + 2) * BLOCK] = c > 0.0 ? peak - peak * (mean / c) : NO_SCORE;
-        at[(d + 3) * BLOCK] = c > 0.0 ? mean / c : 0.0;
+        put(d + 2, c > 0.0 ? peak - peak * (mean / c) : LOWEST);
+        put(d + 3, c > 0.0 ? mean / c : 0.0);
     }
 };
 
@@ -40,12 +40,12 @@ struct Extent {
         constant = own > constant ? own : constant;
         factor = precision > factor ? precision : factor;
     }
-    // Each of d + 8 roundings or fewer, twice, and as much again.
+    // Each of d + 8 roundings or fewer, to 2^-24 of what goes in, and as much again many times over.
     bool tell(const Reach& reach) const {
-        const double rounding = static_cast<double>(reach.d + 8) * 0x1p-48;
-        reach.head[1] = rounding * constant;
+        const double rounding = static_cast<double>(reach.d + 8) * 0x1p-19;
+        reach.head[1] = rounding * constant + 1e-30;
         reach.head[2] = rounding * factor;
-        return constant < 1e200 && factor < 1e200;
+        return constant < WIDE && factor < WIDE;
     }
 };
 
@@ -73,10 +73,10 @@ bool bound_diag(const Mixture& m, const Layout& size, const double* packed, cons
         for (std::int64_t j = 0; j < m.d; ++j) {
             const double mean = white[j] / root[j], linear = c * reach.unit[j] * mean;
             inner += linear * mean;
-            line[1 + j] = linear;
+            line.put(1 + j, linear);
         }
-        line[0] = m.peak[k] - 0.5 * inner;
-        line[1 + m.d] = -0.5 * c;
+        line.put(0, m.peak[k] - 0.5 * inner);
+        line.put(1 + m.d, -0.5 * c);
         line.guess(m.d, m.peak[k], c, total / static_cast<double>(m.d));
         extent.take(m.peak[k], length, most);
     }
@@ -188,10 +188,10 @@ bool bound_full(const Mixture& m, const Reach& reach, double* room) {
         for (std::int64_t j = 0; j < d; ++j) {
             double total = 0.0;
             for (std::int64_t i = j; i < d; ++i) total += inverse[i * row + j] * z[i];
-            line[1 + j] = c * total;
+            line.put(1 + j, c * total);
         }
-        line[0] = m.peak[k] - 0.5 * c * inner;
-        line[1 + d] = -0.5 * c;
+        line.put(0, m.peak[k] - 0.5 * c * inner);
+        line.put(1 + d, -0.5 * c);
         line.guess(d, m.peak[k], c, mean);
         extent.take(m.peak[k], length + size * far, size);
     }
@@ -203,9 +203,9 @@ bool bound_full(const Mixture& m, const Reach& reach, double* room) {
 void bound(const Mixture& m, double* packed, double* room) {
     const Layout size(m);
     const Reach reach(m, size, packed);
-    for (std::int64_t k = m.k; k % BLOCK; ++k) {  // what fills up the last block
+    for (std::int64_t k = m.k; k % LINES; ++k) {  // what fills up the last block
         const Line line(reach, k);
-        for (std::int64_t i = 0; i < m.d + 4; ++i) line[i] = i && i != m.d + 2 ? 0.0 : NO_SCORE;
+        for (std::int64_t i = 0; i < m.d + 4; ++i) line.put(i, i && i != m.d + 2 ? 0.0 : LOWEST);
     }
     const bool there = m.scores == Scores::full ? bound_full(m, reach, room) : bound_diag(m, size, packed, reach);
     reach.head[0] = there ? 1.0 : 0.0;

@@ -6,30 +6,26 @@
 // mean of P over Q in all directions, in place of c: peak + (bound - peak) t / c.
 #pragma once
 
-#include "whitened.hpp"
+#include "single.hpp"
 
 namespace stream_mix::STREAM_MIX_ISA {
 
-// Scores of four components, linear in the features, for WIDTH rows; the next block of the packed mixture.
-inline const double* linear_block(std::int64_t features, const double* theta, const double* column,
-                                  vec (&s)[BLOCK][VECTORS]) {
-    for (int r = 0; r < BLOCK; ++r)
-        for (int v = 0; v < VECTORS; ++v) s[r][v] = splat(theta[r]);
-    theta += BLOCK;
-    for (std::int64_t f = 0; f < features; ++f, theta += BLOCK, column += TILE)
-        for (int v = 0; v < VECTORS; ++v) {
-            const vec y = load(column + v * W);
-            for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r]) * y;
-        }
-    return theta;
-}
+// Squared lengths up to which rows are for single precision.
+constexpr double WIDE = 1e30;
 
-// Where the bounds of a packed mixture lie: `bound` (reach.cpp) fills them.
+// Room to find out which components each row of a tile is near to, and what is found.
+struct Nearness {
+    float* columns;      // (d + 1, TILE) the tile in single precision, y' Q y behind it
+    float* bounds;       // (k, TILE)
+    rows_of_tile* rows;  // (k,) the rows that are near to each component: those of which the score may not be negligible
+};
+
+// Where the bounds of a packed mixture lie, in single precision: `bound` (reach.cpp) fills them.
 struct Reach {
     double* head;      // whether they are there; their error: a constant, and a factor of the squared length below
     double* unit;      // (row,) a precision for each feature: sum unit y^2 is a row's squared length
     double* triangle;  // full: the root of Q, as pack_triangle leaves it; diag: Q is `unit`
-    double* theta;     // blocks of four components: constant, d factors of y, factor of y' Q y; and of the guess, which
+    float* theta;      // blocks of LINES components: constant, d factors of y, factor of y' Q y; and of the guess, which
                        // is linear in the bound, constant and factor
     std::int64_t d, k;
     bool full;
@@ -38,54 +34,69 @@ struct Reach {
         : head(const_cast<double*>(packed) + size.scores),
           unit(head + 8),
           triangle(unit + size.row),
-          theta(triangle + (m.scores == Scores::full ? padded(Layout::triangle(m.d)) : 0)),
+          theta(reinterpret_cast<float*>(triangle + (m.scores == Scores::full ? padded(Layout::triangle(m.d)) : 0))),
           d(m.d),
           k(m.k),
           full(m.scores == Scores::full) {}
 
     bool there() const { return head[0] != 0.0; }
 
-    // Bounds (k, TILE) for WIDTH rows, whose guess is the largest, and by how much rounding may mislead.
-    void bound(double* columns, double* bounds, double* whose, double* error) const {
-        vec length[VECTORS] = {}, squared[VECTORS], most[VECTORS], best[VECTORS] = {};
+    // Bounds (k, TILE) of a tile's columns, whose guess is the largest, and by how much rounding may mislead.
+    void bound(const double* columns, const Nearness& to, float* whose, double* error) const {
+        for (int first = 0; first < TILE; first += WIDTH) narrow(columns + first, to.columns + first, error + first);
+        for (int first = 0; first < TILE; first += FLOATS * V)
+            bound_some(to.columns + first, to.bounds + first, whose + first);
+    }
+
+  private:
+    // y and y' Q y in single precision, for WIDTH rows.
+    void narrow(const double* columns, float* singles, double* error) const {
+        vec length[VECTORS] = {}, squared[VECTORS];
         for (std::int64_t j = 0; j < d; ++j)
             for (int v = 0; v < VECTORS; ++v) {
                 const vec y = load(columns + j * TILE + v * W);
                 length[v] += splat(unit[j]) * (y * y);
+                store_half(singles + j * TILE + v * W, y);
             }
         if (full)
             whitened_lengths<VECTORS>(triangle, nullptr, d, columns, squared);
         else
             __builtin_memcpy(squared, length, sizeof squared);
         for (int v = 0; v < VECTORS; ++v) {
-            store(columns + d * TILE + v * W, squared[v]);
-            store(error + v * W, head[1] + head[2] * length[v]);
-            most[v] = splat(NO_SCORE);
+            store_half(singles + d * TILE + v * W, squared[v]);
+            // A row that single precision may not hold is near everything.
+            const vec wide = select(above(splat(WIDE), length[v]), head[1] + head[2] * length[v], splat(__builtin_inf()));
+            store(error + v * W, wide);
         }
-        const double* block = theta;
-        for (std::int64_t first = 0; first < k; first += BLOCK) {
-            vec s[BLOCK][VECTORS];
-            block = linear_block(d + 1, block, columns, s);
-            for (int r = 0; r < BLOCK; ++r, ++block) {
-                const vec own = splat(static_cast<double>(first + r));
-                for (int v = 0; v < VECTORS; ++v) {
-                    store(bounds + (first + r) * TILE + v * W, s[r][v]);
-                    const vec guess = splat(block[0]) + splat(block[BLOCK]) * s[r][v];
+    }
+
+    void bound_some(const float* singles, float* bounds, float* whose) const {
+        fvec most[FLOATS], best[FLOATS];
+        for (int v = 0; v < FLOATS; ++v) most[v] = splat(LOWEST), best[v] = fvec{};
+        const float* block = theta;
+        for (std::int64_t first = 0; first < k; first += LINES) {
+            fvec s[LINES][FLOATS];
+            block = single_block(d + 1, block, singles, s);
+            for (int r = 0; r < LINES; ++r, ++block) {
+                const fvec own = splat(static_cast<float>(first + r));
+                for (int v = 0; v < FLOATS; ++v) {
+                    store(bounds + (first + r) * TILE + v * V, s[r][v]);
+                    const fvec guess = splat(block[0]) + splat(block[LINES]) * s[r][v];
                     best[v] = select(above(guess, most[v]), own, best[v]);
                     most[v] = max(guess, most[v]);
                 }
             }
-            block += BLOCK;
+            block += LINES;
         }
-        for (int v = 0; v < VECTORS; ++v) store(whose + v * W, best[v]);
+        for (int v = 0; v < FLOATS; ++v) store(whose + v * V, best[v]);
     }
 };
 
 // The rows of a tile of which the bound is not below the floor; NaN is not.
-inline rows_of_tile not_below(const double* bounds, const double* floor) {
+inline rows_of_tile not_below(const float* bounds, const float* floor) {
     rows_of_tile rows = 0;
-    for (int v = 0; v < TILE; v += W)
-        rows |= static_cast<rows_of_tile>(ALL & ~bits_of(above(load(floor + v), load(bounds + v)))) << v;
+    for (int v = 0; v < TILE; v += V)
+        rows |= static_cast<rows_of_tile>(ALL_FLOATS & ~bits_of(above(load(floor + v), load(bounds + v)))) << v;
     return rows;
 }
 
@@ -124,36 +135,46 @@ struct Pairs {
     }
 };
 
-// Scores (k, TILE) of which those that are negligible beside another of the same row may be too large, and negligible
-// all the same. `count` rows are there, `done` (k,) is room. False where so many were not negligible that all would
-// have cost less.
+// Scores (k, TILE) of the components that some rows are near to; among them those that are negligible beside another of
+// the same row may be too large, and negligible all the same. `count` rows are there. False where so many were not
+// negligible that all would have cost less.
 template <class Components>
 inline bool score_near(const Mixture& m, const Components& of, const Reach& reach, const Tile& tile, int count,
-                       double* scores, rows_of_tile* done) {
-    alignas(64) double whose[TILE], floor[TILE];
-    for (int first = 0; first < TILE; first += WIDTH)
-        reach.bound(tile.columns + first, scores + first, whose + first, floor + first);
-    __builtin_memset(done, 0, sizeof(rows_of_tile) * m.k);
-    Pairs<Components> pairs(of, tile, scores);
+                       double* scores, const Nearness& near) {
+    alignas(64) float whose[TILE], floor[TILE];
+    alignas(64) double error[TILE];
+    reach.bound(tile.columns, near, whose, error);
+    __builtin_memset(near.rows, 0, sizeof(rows_of_tile) * m.k);
+    const auto begin = [&](std::int64_t k) {
+        for (int v = 0; v < TILE; v += W) store(scores + k * TILE + v, load_half(near.bounds + k * TILE + v));
+    };
     for (int b = 0; b < count; ++b) {
-        const std::int64_t k = static_cast<std::int64_t>(whose[b]);
-        pairs.add(k, b, NO_SCORE);
-        done[k] |= rows_of_tile{1} << b;
+        rows_of_tile& rows = near.rows[static_cast<std::int64_t>(whose[b])];
+        if (!rows) begin(static_cast<std::int64_t>(whose[b]));
+        rows |= rows_of_tile{1} << b;
     }
+    Pairs<Components> pairs(of, tile, scores);
+    for (int b = 0; b < count; ++b) pairs.add(static_cast<std::int64_t>(whose[b]), b, NO_SCORE);
     pairs.finish();
-    for (int b = 0; b < TILE; ++b)
-        floor[b] = b < count ? scores[static_cast<std::int64_t>(whose[b]) * TILE + b] + NEGLIGIBLE - floor[b] : -NO_SCORE;
+    for (int b = 0; b < TILE; ++b) floor[b] = -LOWEST;
+    for (int b = 0; b < count; ++b) {
+        const double score = scores[static_cast<std::int64_t>(whose[b]) * TILE + b];
+        floor[b] = static_cast<float>(score + NEGLIGIBLE - error[b] - 0x1p-22 * __builtin_fabs(score));
+    }
+    const rows_of_tile filled = count == TILE ? ~rows_of_tile{0} : (rows_of_tile{1} << count) - 1;
     std::int64_t found = count;
     for (std::int64_t k = 0; k < m.k; ++k) {
-        rows_of_tile near = not_below(scores + k * TILE, floor) & ~done[k];
-        if (!near) continue;
-        found += __builtin_popcount(near);
-        if (__builtin_popcount(near) < Components::MANY) {
-            for (; near; near &= near - 1) pairs.add(k, __builtin_ctz(near), floor[__builtin_ctz(near)]);
+        rows_of_tile others = not_below(near.bounds + k * TILE, floor) & filled & ~near.rows[k];
+        if (!others) continue;
+        if (!near.rows[k]) begin(k);
+        near.rows[k] |= others;
+        found += __builtin_popcount(others);
+        if (__builtin_popcount(others) < Components::MANY) {
+            for (; others; others &= others - 1) pairs.add(k, __builtin_ctz(others), floor[__builtin_ctz(others)]);
             continue;
         }
         for (int first = 0; first < TILE; first += WIDTH)
-            if (near >> first & ((std::uint64_t{1} << WIDTH) - 1))
+            if (others >> first & ((std::uint64_t{1} << WIDTH) - 1))
                 score_whole(of, k, tile.columns + first, scores + k * TILE + first);
     }
     pairs.finish();

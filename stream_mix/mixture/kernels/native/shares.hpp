@@ -12,11 +12,13 @@ struct Room {
     double* scores;  // (k, TILE), in place of which responsibilities are written
     double *quadratic, *weight, *top, *second, *label, *log_total;  // (TILE,)
     double* scaled;  // (d, TILE)
-    float* singles;  // (d, TILE)
+    float* singles;  // (d + 1, TILE)
     double* wide;    // (k, Layout::wide) sums of wide rows
     double* mass;    // (k, W)
-    std::int64_t* active;  // (k,) components that some rows of a vector have to do with
-    rows_of_tile* rows;    // (k,) the rows that have to do with each component
+    std::int64_t* listed;  // (k,) components that some rows of the tile are near to
+    std::int64_t* active;  // (k,) those that some rows of a vector have to do with
+    rows_of_tile* rows;    // (k,) the rows that are near to each component, and then those that have to do with it
+    Nearness near;
     Sparing sparing;
 
     Room(const Mixture& m, const Layout& size, double* workspace) : tile(size, workspace) {
@@ -29,21 +31,38 @@ struct Room {
         log_total = label + TILE;
         scaled = log_total + TILE;
         singles = reinterpret_cast<float*>(scaled + size.row * TILE);
-        wide = scaled + size.row * TILE + (m.d + 1) / 2 * TILE;
+        wide = scaled + size.row * TILE + (m.d + 2) / 2 * TILE;
         mass = wide + m.k * size.wide;
-        active = reinterpret_cast<std::int64_t*>(mass + m.k * W);
+        listed = reinterpret_cast<std::int64_t*>(mass + m.k * W);
+        active = listed + m.k;
         rows = reinterpret_cast<rows_of_tile*>(active + m.k);
+        near = {singles, reinterpret_cast<float*>(rows + (m.k + 1) / 2 * 2), rows};
         __builtin_memset(wide, 0, sizeof(double) * m.k * (size.wide + W));
     }
 };
 
-// One vector of rows from `v` on: responsibilities in place of the scores of those components that have any.
-inline void exponentials(const Mixture& m, Room& room, int v, bool wanted) {
+// The components that some rows of the tile are near to.
+inline Listed list_near(const Mixture& m, Room& room) {
+    std::int64_t count = 0;
+    for (std::int64_t k = 0; k < m.k; ++k) {
+        room.listed[count] = k;  // and the next one in its place, if no row is near
+        count += room.rows[k] != 0;
+    }
+    return {room.listed, count};
+}
+
+// One vector of rows from `v` on: responsibilities in place of the scores of those of the listed components that have any.
+inline void exponentials(Room& room, const Listed& listed, int v, bool wanted) {
     double* scores = room.scores + v;
     const vec top = load(room.top + v);
     vec total{};
     std::int64_t count = 0;
-    for (std::int64_t k = 0; k < m.k; ++k) {
+    for (std::int64_t i = 0; i < listed.count; ++i) {
+        const std::int64_t k = listed[i];
+        if (listed.some) {
+            if (!(room.rows[k] >> v & ALL)) continue;
+            room.rows[k] &= ~(rows_of_tile{ALL} << v);
+        }
         const vec below = load(scores + k * TILE) - top;
         const Mask share = above(below, splat(NEGLIGIBLE));
         if (!bits_of(share)) continue;
@@ -74,13 +93,24 @@ inline void clear(Room& room, std::int64_t k) {
 // not all 1.
 inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& sums, rows_of_tile filled,
                   bool weighted) {
-    const Place place = size.wide ? Place{room.wide, size.wide, size.wide, false}
-                                  : Place{sums.sums, size.sums, size.second, m.second == Second::full};
+    const bool late = squared_late(m);
+    const Behind behind = m.second == Second::full ? Behind::outer : late ? Behind::squares : Behind::nothing;
+    const Place place = size.wide ? Place{room.wide, size.wide, size.wide, Behind::nothing}
+                                  : Place{sums.sums, size.sums, late ? m.d : size.second, behind};
     TileSums to(m, size, room.tile, room.scaled, place);
     for (std::int64_t k = 0; k < m.k; ++k) {
         double* r = room.scores + k * TILE;
         const rows_of_tile rows = room.rows[k] & filled;
         if (!rows) continue;
+        if (to.few(rows)) {
+            for (rows_of_tile left = rows; left; left &= left - 1) {
+                const int b = __builtin_ctz(left);
+                if (weighted) r[b] *= room.weight[b];
+                room.mass[k * W + b % W] += r[b];
+            }
+            to.add_few(k, r, rows);
+            continue;
+        }
         clear(room, k);
         vec mass = load(room.mass + k * W);
         for (int v = 0; v < TILE; v += W) {
@@ -88,7 +118,7 @@ inline void learn(const Mixture& m, const Layout& size, Room& room, const Sums& 
             mass += load(r + v);
         }
         store(room.mass + k * W, mass);
-        to.add(k, r, rows);
+        to.add(k, r);
     }
     to.finish();
 }

@@ -43,6 +43,11 @@ static inline vec splat(double a) {
     return vec{a, a};
 #endif
 }
+// Whole numbers, as integers.
+static inline void store_integers(std::int64_t* at, vec v) {
+    const ivec whole = __builtin_convertvector(v, ivec);
+    __builtin_memcpy(at, &whole, sizeof whole);
+}
 static inline ivec isplat(std::int64_t a) { return ivec{} + a; }
 static inline vec as_vec(ivec v) { return (vec)v; }
 static inline ivec as_ivec(vec v) { return (ivec)v; }

@@ -7,6 +7,8 @@ namespace stream_mix::STREAM_MIX_ISA {
 
 constexpr int V = 2 * W;
 
+constexpr bits ALL_FLOATS = static_cast<bits>((std::uint64_t{1} << V) - 1u);
+
 using fvec = float __attribute__((vector_size(4 * V)));
 using fints = std::int32_t __attribute__((vector_size(4 * V)));
 
@@ -24,6 +26,19 @@ static inline fvec splat(float a) {
 #else
     return fvec{a, a, a, a};
 #endif
+}
+
+// Half as many of them: those that belong to one vector of doubles.
+using half = float __attribute__((vector_size(4 * W)));
+
+static inline void store_half(float* at, vec v) {
+    const half single = __builtin_convertvector(v, half);
+    __builtin_memcpy(at, &single, sizeof single);
+}
+static inline vec load_half(const float* at) {
+    half single;
+    __builtin_memcpy(&single, at, sizeof single);
+    return __builtin_convertvector(single, vec);
 }
 
 // As those of doubles.

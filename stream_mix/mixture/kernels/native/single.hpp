@@ -11,13 +11,26 @@ constexpr int LINES = W == 8 ? 8 : 4;  // components that are worked on together
 constexpr int FLOATS = 2;              // vectors of rows that are worked on together
 static_assert(TILE % (FLOATS * V) == 0);
 // Multiplications for a row from which on single precision is worth while.
-constexpr std::int64_t SINGLE_WORK = 512;
+constexpr std::int64_t SINGLE_WORK = 128;
 // One in how many rows may be unsure before double precision costs less: half of the work is saved, and a row by itself
 // costs a few times its share of a tile.
 constexpr int UNSURE = 8;
 // Beyond it no number is for single precision.
 constexpr double WIDEST = 1e18;
 constexpr float LOWEST = -3e38f;
+
+// Scores of LINES components, linear in the features, for FLOATS vectors of rows; the next block of the mixture.
+inline const float* single_block(std::int64_t features, const float* theta, const float* column, fvec (&s)[LINES][FLOATS]) {
+    for (int r = 0; r < LINES; ++r)
+        for (int v = 0; v < FLOATS; ++v) s[r][v] = splat(theta[r]);
+    theta += LINES;
+    for (std::int64_t f = 0; f < features; ++f, theta += LINES, column += TILE)
+        for (int v = 0; v < FLOATS; ++v) {
+            const fvec y = load(column + v * V);
+            for (int r = 0; r < LINES; ++r) s[r][v] += splat(theta[r]) * y;
+        }
+    return theta;
+}
 
 // Where the mixture in single precision lies: `pack_single` fills it.
 struct Single {
@@ -66,15 +79,7 @@ inline void largest_single(const Single& of, const float* columns, float* top, f
     for (int v = 0; v < FLOATS; ++v) most[v] = next[v] = splat(LOWEST), best[v] = fvec{};
     for (std::int64_t k = 0; k < of.k; k += LINES) {
         fvec s[LINES][FLOATS];
-        for (int r = 0; r < LINES; ++r)
-            for (int v = 0; v < FLOATS; ++v) s[r][v] = splat(theta[r]);
-        theta += LINES;
-        const float* column = columns;
-        for (std::int64_t j = 0; j < of.d; ++j, theta += LINES, column += TILE)
-            for (int v = 0; v < FLOATS; ++v) {
-                const fvec y = load(column + v * V);
-                for (int r = 0; r < LINES; ++r) s[r][v] += splat(theta[r]) * y;
-            }
+        theta = single_block(of.d, theta, columns, s);
         for (int r = 0; r < LINES; ++r) {
             const fvec whose = splat(static_cast<float>(k + r));
             for (int v = 0; v < FLOATS; ++v) {
@@ -112,30 +117,23 @@ inline void largest_of_row(const Mixture& m, const double* theta, const double* 
 // `columns` is room for (d, TILE) floats. False where so many rows were unsure that double precision costs less.
 inline bool label_single(const Mixture& m, const Single& of, const double* packed, const Tile& tile, int count,
                          float* columns, double* top, double* label, double* second) {
-    using half = float __attribute__((vector_size(4 * W)));
     vec length[TILE / W] = {};
     for (std::int64_t j = 0; j < m.d; ++j)
         for (int v = 0; v < TILE / W; ++v) {
             const vec y = load(tile.columns + j * TILE + v * W);
             length[v] += y * y;
-            const half single = __builtin_convertvector(y, half);
-            __builtin_memcpy(columns + j * TILE + v * W, &single, sizeof single);
+            store_half(columns + j * TILE + v * W, y);
         }
     alignas(64) float most[TILE], next[TILE], whose[TILE];
     for (int first = 0; first < TILE; first += FLOATS * V)
         largest_single(of, columns + first, most + first, next + first, whose + first);
     int unsure = 0;
     for (int v = 0; v < TILE / W; ++v) {
-        half singles[3];
-        __builtin_memcpy(singles, most + v * W, sizeof *singles);
-        __builtin_memcpy(singles + 1, next + v * W, sizeof *singles);
-        __builtin_memcpy(singles + 2, whose + v * W, sizeof *singles);
         const vec error = of.head[1] + of.head[2] * sqrt(length[v]);
-        const vec low = __builtin_convertvector(singles[0], vec) - error;
-        const vec high = __builtin_convertvector(singles[1], vec) + error;
+        const vec low = load_half(most + v * W) - error, high = load_half(next + v * W) + error;
         store(top + v * W, low);
         store(second + v * W, high);
-        store(label + v * W, __builtin_convertvector(singles[2], vec));
+        store(label + v * W, load_half(whose + v * W));
         for (bits left = ALL & ~bits_of(above(low, high)); left; left &= left - 1) {
             const int b = v * W + __builtin_ctz(left);
             if (b >= count) continue;

@@ -7,6 +7,9 @@
 
 namespace stream_mix::STREAM_MIX_ISA {
 
+// Whether y^2 is worked out when it is added, not before: where whole registers hold y.
+inline bool squared_late(const Mixture& m) { return m.second == Second::diag && !m.holes && m.d % W == 0; }
+
 // Registers of numbers that are summed together.
 constexpr int TOGETHER = W == 8 ? 4 : 2;
 
@@ -33,6 +36,19 @@ struct Few {
             store(sums + c, total);
         }
     }
+    // The same, and behind it sums += count * their squares.
+    void add_squared(double* sums, std::int64_t width) const {
+        for (std::int64_t c = 0; c < width; c += W) {
+            vec total = load(sums + c), squares = load(sums + width + c);
+            for (int i = 0; i < N; ++i) {
+                const vec y = load(row[i] + c), once = count[i] * y;
+                total += once;
+                squares += once * y;
+            }
+            store(sums + c, total);
+            store(sums + width + c, squares);
+        }
+    }
     // The upper triangle of matrix += count y y', in whole registers: from the one that holds the diagonal on.
     void add_outer(double* matrix, std::int64_t d, std::int64_t width) const {
         for (std::int64_t i = 0; i < d; ++i, matrix += width) {
@@ -47,8 +63,9 @@ struct Few {
     }
 };
 
-// N sums, each in C registers, += factor_n (TILE,) times the rows' numbers from column c on: a product of matrices.
-template <int N, int C>
+// N sums, each in C registers, += factor_n (TILE,) times the rows' numbers from column c on, or their squares: a product of
+// matrices.
+template <int N, int C, bool Squared>
 inline void add_product(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
                         std::int64_t c) {
     vec total[N][C];
@@ -57,7 +74,7 @@ inline void add_product(const Tile& tile, double* const (&sums)[BLOCK], const do
     const double* row = tile.rows + c;
     for (int b = 0; b < TILE; ++b, row += tile.stride) {
         vec number[C];
-        for (int u = 0; u < C; ++u) number[u] = load(row + u * W);
+        for (int u = 0; u < C; ++u) number[u] = Squared ? load(row + u * W) * load(row + u * W) : load(row + u * W);
         for (int n = 0; n < N; ++n) {
             const vec f = splat(factor[n][b]);
             for (int u = 0; u < C; ++u) total[n][u] += f * number[u];
@@ -67,31 +84,34 @@ inline void add_product(const Tile& tile, double* const (&sums)[BLOCK], const do
         for (int u = 0; u < C; ++u) store(sums[n] + c + u * W, total[n][u]);
 }
 
-template <int N>
+template <int N, bool Squared>
 inline void add_products(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
                          std::int64_t first, std::int64_t width) {
     std::int64_t c = first;
-    for (; c + TOGETHER * W <= width; c += TOGETHER * W) add_product<N, TOGETHER>(tile, sums, factor, c);
+    for (; c + TOGETHER * W <= width; c += TOGETHER * W) add_product<N, TOGETHER, Squared>(tile, sums, factor, c);
     const std::int64_t left = (width - c) / W;
-    if (left == 3) add_product<N, 3>(tile, sums, factor, c);
-    if (left == 2) add_product<N, 2>(tile, sums, factor, c);
-    if (left == 1) add_product<N, 1>(tile, sums, factor, c);
+    if (left == 3) add_product<N, 3, Squared>(tile, sums, factor, c);
+    if (left == 2) add_product<N, 2, Squared>(tile, sums, factor, c);
+    if (left == 1) add_product<N, 1, Squared>(tile, sums, factor, c);
 }
 
 // The same for any number up to BLOCK of them.
+template <bool Squared>
 inline void add_products(const Tile& tile, int count, double* const (&sums)[BLOCK],
                          const double* const (&factor)[BLOCK], std::int64_t first, std::int64_t width) {
-    if (count == 1) return add_products<1>(tile, sums, factor, first, width);
-    if (count == 2) return add_products<2>(tile, sums, factor, first, width);
-    if (count == 3) return add_products<3>(tile, sums, factor, first, width);
-    add_products<4>(tile, sums, factor, first, width);
+    if (count == 1) return add_products<1, Squared>(tile, sums, factor, first, width);
+    if (count == 2) return add_products<2, Squared>(tile, sums, factor, first, width);
+    if (count == 3) return add_products<3, Squared>(tile, sums, factor, first, width);
+    add_products<4, Squared>(tile, sums, factor, first, width);
 }
 
-// Where the sums of each component lie, `each` apart: `width` numbers of a row, and then, with `outer`, y y'.
+// Where the sums of each component lie, `each` apart: `width` numbers of a row, and then their squares, or y y', or nothing.
+enum class Behind { nothing, squares, outer };
 struct Place {
     double* sums;
     std::int64_t each, width;
-    bool outer;
+    Behind behind;
+    bool outer() const { return behind == Behind::outer; }
 };
 
 // Adds a tile to the sums, component after component.
@@ -108,27 +128,21 @@ struct TileSums {
     TileSums(const Mixture& mixture, const Layout& layout, const Tile& rows, double* room, const Place& place)
         : m(mixture), size(layout), tile(rows), scaled(room), to(place) {}
 
-    // Rows, among all of a tile, from which on all are summed, those that count 0 too.
-    int many() const { return to.outer || to.width > W ? 20 : 10; }
+    // Whether these of a tile's rows are summed by themselves, rather than all, those that count 0 too.
+    bool few(rows_of_tile rows) const { return __builtin_popcount(rows) < (to.outer() || to.width > W ? 20 : 10); }
 
-    // r (TILE,) is what each row counts for component k, 0 for rows that are not in `rows`.
-    void add(std::int64_t k, const double* r, rows_of_tile rows) {
+    // r (TILE,) is what each row counts for component k.
+    void add(std::int64_t k, const double* r) {
         double* sums = to.sums + k * to.each;
-        if (__builtin_popcount(rows) < many()) return add_few(sums, r, rows);
         own[waiting] = sums;
         factor[waiting] = r;
         if (++waiting == BLOCK) finish();
-        if (to.outer) add_outer(sums + to.width, r);
+        if (to.outer()) add_outer(sums + to.width, r);
     }
 
-    // What waits for company.
-    void finish() {
-        if (waiting) add_products(tile, waiting, own, factor, 0, to.width);
-        waiting = 0;
-    }
-
-  private:
-    void add_few(double* sums, const double* r, rows_of_tile rows) const {
+    // The same of these rows alone: r need not be there for others.
+    void add_few(std::int64_t k, const double* r, rows_of_tile rows) const {
+        double* sums = to.sums + k * to.each;
         while (rows) {
             const int count = __builtin_popcount(rows);
             if (count > 2)
@@ -140,11 +154,23 @@ struct TileSums {
         }
     }
 
+    // What waits for company.
+    void finish() {
+        if (waiting) add_products<false>(tile, waiting, own, factor, 0, to.width);
+        if (waiting && to.behind == Behind::squares) {
+            for (int n = 0; n < waiting; ++n) own[n] += to.width;
+            add_products<true>(tile, waiting, own, factor, 0, to.width);
+        }
+        waiting = 0;
+    }
+
+  private:
     template <int N>
     void add_some(double* sums, const double* r, rows_of_tile& rows) const {
         const Few<N> few(tile, r, rows);
+        if (to.behind == Behind::squares) return few.add_squared(sums, to.width);
         few.add(sums, to.width);
-        if (to.outer) few.add_outer(sums + to.width, m.d, size.row);
+        if (to.outer()) few.add_outer(sums + to.width, m.d, size.row);
     }
 
     // The upper triangle of matrix += sum r y y', four rows of it at a time.
@@ -160,7 +186,7 @@ struct TileSums {
                 lines[l] = matrix + (i + (l < count ? l : 0)) * size.row;
                 factors[l] = scaled + (i + (l < count ? l : 0)) * TILE;
             }
-            add_products(tile, count, lines, factors, i / W * W, size.row);
+            add_products<false>(tile, count, lines, factors, i / W * W, size.row);
         }
     }
 };

@@ -18,8 +18,9 @@
 namespace stream_mix {
 namespace {
 
-// How long a thread looks for more work before it sleeps: about what it takes to wake it.
-constexpr std::chrono::microseconds PATIENCE{30};
+// How long a thread looks for more work before it sleeps: a few times what it takes to wake it, so that batches of a
+// thousand rows that follow one another find it awake.
+constexpr std::chrono::microseconds PATIENCE{100};
 
 // Looks until the condition holds, or for so long as patience lasts.
 template <class Condition>

@@ -24,16 +24,17 @@ struct Tile {
         __builtin_memset(rows, 0, sizeof(double) * size.stride * TILE);
     }
 
-    // Rows start to start + count; the rest of the tile is 0. False where a value is missing and must not be.
-    bool fill(const Mixture& m, const Rows& from, std::int64_t start, int count) {
+    // Rows start to start + count; the rest of the tile is 0. `squares`: whether y^2 is to stand behind y, where sums, or
+    // scores of rows with holes, are made of it. False where a value is missing and must not be, or too large.
+    bool fill(const Mixture& m, const Rows& from, std::int64_t start, int count, bool squares) {
         if (from.single)
             read(m, static_cast<const float*>(from.x) + start * from.row_stride, from, count);
         else
             read(m, static_cast<const double*>(from.x) + start * from.row_stride, from, count);
         if (m.holes) mark_observed(m, count);
-        if (m.second == Second::diag) square_rows(m, count);
+        if (m.second == Second::diag && squares) square_rows(m, count);
         turn(m.holes ? Layout(m).columns : m.d);
-        if (!m.holes && missing(m)) return false;
+        if (!m.holes && unfit(m)) return false;
         if (m.second == Second::full && m.d <= WIDE_FEATURES) widen(m);
         if (m.scores == Scores::round) lengths(m, columns + m.d * TILE);
         return true;
@@ -50,11 +51,11 @@ struct Tile {
             }
     }
 
-    // Whether any value is NaN, which every sum with it is.
-    bool missing(const Mixture& m) const {
+    // Whether any value is missing or too large: then it, or 0 times it, is NaN, which every sum with it is.
+    bool unfit(const Mixture& m) const {
         vec total[TILE / W] = {};
         for (std::int64_t j = 0; j < m.d; ++j)
-            for (int v = 0; v < TILE / W; ++v) total[v] += load(columns + j * TILE + v * W) * 0.0;
+            for (int v = 0; v < TILE / W; ++v) total[v] += load(columns + j * TILE + v * W) * m.overflow * 0.0;
         for (int v = 1; v < TILE / W; ++v) total[0] += total[v];
         return bits_of(total[0] != total[0]) != 0;
     }
@@ -66,10 +67,12 @@ struct Tile {
         if (from.column_stride == 1) {
             done = m.d / W * W;
             for (int b = 0; b < count && done; ++b)
-                for (std::int64_t j = 0; j < done; j += W)
-                    store(rows + b * stride + j,
-                          (load_numbers(x + b * from.row_stride + j) - load(m.origin + j)) * load(m.inverse_scale + j) -
-                              load(m.centre + j));
+                for (std::int64_t j = 0; j < done; j += W) {
+                    const Number* at = x + b * from.row_stride + j;
+                    __builtin_prefetch(at + TILE * from.row_stride);  // of the next tile; beyond the end it does nothing
+                    store(rows + b * stride + j, (load_numbers(at) - load(m.origin + j)) * load(m.inverse_scale + j) -
+                                                     load(m.centre + j));
+                }
         }
         for (std::int64_t j = done; j < m.d; ++j) {
             const double origin = m.origin[j], inverse = m.inverse_scale[j], centre = m.centre[j];

@@ -16,6 +16,20 @@ static_assert(TILE % WIDTH == 0);
 // A score that no row has: that of the components that fill up a block.
 constexpr double NO_SCORE = -1e308;
 
+// Scores of four components, linear in the features, for WIDTH rows; the next block of the packed mixture.
+inline const double* linear_block(std::int64_t features, const double* theta, const double* column,
+                                  vec (&s)[BLOCK][VECTORS]) {
+    for (int r = 0; r < BLOCK; ++r)
+        for (int v = 0; v < VECTORS; ++v) s[r][v] = splat(theta[r]);
+    theta += BLOCK;
+    for (std::int64_t f = 0; f < features; ++f, theta += BLOCK, column += TILE)
+        for (int v = 0; v < VECTORS; ++v) {
+            const vec y = load(column + v * W);
+            for (int r = 0; r < BLOCK; ++r) s[r][v] += splat(theta[r]) * y;
+        }
+    return theta;
+}
+
 // A lower triangle (d(d+1)/2, row by row) in blocks of four rows: for each block, column by column, four entries.
 inline const double* pack_triangle(const double* triangle, std::int64_t d, double* out) {
     for (std::int64_t i = 0; i < d; i += BLOCK)
