@@ -17,8 +17,11 @@ from .arrays import Array
 _SMALLEST = 1e-30
 """No scale is below this: the largest value that rows may have, squared in units of it, must stay finite."""
 
-_DIGITS = 16.0 * float(np.finfo(np.float64).eps)
+DIGITS = 16.0 * float(np.finfo(np.float64).eps)
 """Nor below this share of the origin: a spread of so few last digits is rounding and no spread."""
+
+_GRID = 2.0**-8
+"""An origin need not be the mean, only near it."""
 
 _GIANT = 1e4
 """Times the reach of ordinary values, beyond which a value does not decide on a basis: a scale that it
@@ -28,7 +31,20 @@ stretched would leave the others no digits above the floor under variances."""
 def least_scale(origin: Array) -> Array:
     """The least scale (d,) that features about an origin (d,) can have."""
     magnitude = np.where(np.isnan(origin), 0.0, np.abs(origin))
-    return np.maximum(_SMALLEST, _DIGITS * magnitude)
+    return np.maximum(_SMALLEST, DIGITS * magnitude)
+
+
+def gridded(origin: Array, scale: Array) -> Array:
+    """The origin (d,), to the nearest `_GRID` of a scale (d,) rounded to a power of two.
+
+    A mean of large numbers is rounded where that of small ones is not; on a grid both are alike, and rows
+    that are far from 0 are learned to the last bit as those that are near it. What has no spread is not to be
+    moved: all of it is at its origin.
+    """
+    step = np.exp2(np.floor(np.log2(scale))) * _GRID
+    with np.errstate(over="ignore"):
+        rounded: Array = np.round(origin / step) * step
+    return np.where(np.isfinite(rounded), rounded, origin)
 
 
 def without_giants(x: Array) -> Array:
@@ -87,14 +103,17 @@ class Basis:
         divisor = np.where(known, total, 1.0)
         shift = (weight * delta).sum(axis=0) / divisor
         variance = (weight * np.square(np.where(observed, delta - shift, 0.0))).sum(axis=0) / divisor
+        spread = variance > 0.0
         if isotropic and known.any():
             variance = np.where(known, variance[known].mean(), variance)
         scale = np.sqrt(variance)
         usable = known & (scale > _SMALLEST) & np.isfinite(scale)
         origin = np.where(known, reference + shift, np.nan)
         if isotropic and usable.any():
-            return cls(origin, np.full(scale.size, scale[usable][0]))
-        return cls(origin, np.where(usable, scale, 1.0))
+            scale = np.full(scale.size, scale[usable][0])
+        else:
+            scale = np.where(usable, scale, 1.0)
+        return cls(np.where(spread, gridded(origin, scale), origin), scale)
 
     def forward(self, x: Array) -> Array:
         """Data x (n, d) in this basis, stored feature by feature as kernels read it; missing stays NaN."""

@@ -81,18 +81,25 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
     if not len(rows):
         raise ValueError("fit: there are no rows, expected at least one with a weight > 0")
     x, w = merged(rows.x, rows.w)
-    if spec.families:
-        spec = replace(spec, family=_foretelling(x, w, spec, tol) if start is None else start.family.name)
-    basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
-    z = basis.forward(x)
-    try:
-        found = in_basis(start, basis) if start is not None else _start(z, w, spec, basis)
-        moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
-    except np.linalg.LinAlgError:
-        raise ValueError(
-            "fit: the covariance of a component is singular; give a larger reg_covar or fewer components"
-        ) from None
-    return Fitted(_model(spec, replace(moments, rows=len(rows)), learned=len(rows)), bounds, converged)
+    families = spec.families
+    while True:
+        if families:
+            told = _foretelling(x, w, spec, tol, families) if start is None else start.family.name
+            spec = replace(spec, family=told)
+        basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
+        z = basis.forward(x)
+        try:
+            found = in_basis(start, basis) if start is not None else _start(z, w, spec, basis)
+            moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
+        except np.linalg.LinAlgError:
+            # One that foretold parts best need not be one that can be fitted to all of them.
+            families = tuple(family for family in families if family != spec.family)
+            if families and start is None:
+                continue
+            raise ValueError(
+                "fit: the covariance of a component is singular; give a larger reg_covar or fewer components"
+            ) from None
+        return Fitted(_model(spec, replace(moments, rows=len(rows)), learned=len(rows)), bounds, converged)
 
 
 def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:
@@ -186,21 +193,21 @@ def _drawn(x: Array, w: Array, spec: Spec, rng: np.random.Generator) -> tuple[Ar
     return x[picked], count.astype(np.float64)
 
 
-def _foretelling(x: Array, w: Array, spec: Spec, tol: float) -> str:
-    """The family that rows x (n, d) of weights w (n,) speak for: fitted to all parts but one, it foretells
-    that one, by turns."""
+def _foretelling(x: Array, w: Array, spec: Spec, tol: float, families: tuple[str, ...]) -> str:
+    """The one of the families that rows x (n, d) of weights w (n,) speak for: fitted to all parts but one, it
+    foretells that one, by turns."""
     x, w = _drawn(x, w, spec, np.random.default_rng(spec.random_state))
     alone = replace(spec, families=(), prior=started_prior(spec.prior))
-    told = [_foretold(x, w, replace(alone, family=family), tol) for family in spec.families]
+    told = [_foretold(x, w, replace(alone, family=family), tol) for family in families]
     chosen: int | None = 0
     # At most so often, should three families beat each other in turn.
-    for _ in spec.families:
+    for _ in families:
         if chosen is None:
             break
         found = chosen
         sums = [gained(one, told[found], w, x.shape[1]) for one in told]
-        chosen = spoken_for([nats for nats, _ in sums], [square for _, square in sums], found)
-    return spec.families[found]
+        chosen = spoken_for([nats for nats, _ in sums], [square for _, square in sums], len(x))
+    return families[found]
 
 
 def _foretold(x: Array, w: Array, spec: Spec, tol: float) -> Array:

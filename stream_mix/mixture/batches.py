@@ -15,6 +15,7 @@ from .folders import Fresh, folded_of, folder_of, one_bucket
 from .kernels import threads
 from .kernels.shortlist import applies
 from .model import Model, Posterior, posterior_of
+from .outweighing import least
 from .rows import Rows
 
 
@@ -76,7 +77,7 @@ def run_of(
     before = model.store[0]
     found: tuple[Any, ...] | None = folder.learn(
         folded_of(folder, before), model.t, *model.evidence, x, w, t, largest, most, rest, tell, label,
-        threads.count(),
+        least(model), threads.count(),
     )  # fmt: skip
     if found is None:
         return None

@@ -7,10 +7,11 @@ before it learns them. Where another family than the model's has foretold rows b
 candidate takes the model's place. So what is in use is what a model of that family alone would be.
 
 What speaks for a family is summed as in `adaptive` (Page 1954): the log density that rows would have
-gained, from where the sum was last 0, and never below. It takes over at `ENOUGH` nats that are `SURE`
-standard errors, too, since between two families that are both wrong the sum wanders, and e^sum says nothing
-of chance. The first in use is the one with the fewest parameters, and a richer one must foretell rows
-better than a simpler one does, not as well.
+gained, from where the sum was last 0, and never below. After n rows it takes over at 2 log n nats: where the
+one in use is right, a sum from a given row on comes to that with a chance of 1/n^2 at the most, and one from
+any of n rows on with a chance of 1/n. And the sum must be `SURE` standard errors, since between two families
+that are both wrong it wanders, and e^sum says nothing of chance. The first in use is the one with the fewest
+parameters, and a richer one must foretell rows better than a simpler one does, not as well.
 
 One record of full second moments, from which the covariances of all families can be derived, would need one
 E-step only. But the family in use would then place everybody's components, a diagonal one would pay for d^2
@@ -33,7 +34,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .adaptive import ENOUGH
 from .arrays import Array
 from .families import FAMILIES
 from .folders import answer
@@ -43,10 +43,9 @@ from .model import Model, posterior
 from .rows import Rows
 from .spec import Spec
 
-SURE = 2.0, 3.0
-"""Standard errors that a sum must be away from 0, beside `ENOUGH`: for a family with fewer parameters than
-the one in use, and for one with more. By chance alone a sum is so far out in one of 44 looks and in one
-of 740: what a wrong change costs is little with a simpler family, and with a richer one all its numbers."""
+SURE = 1.0
+"""Standard errors that a sum must be away from 0. More would be dear: a change between families that foretell
+alike costs next to nothing, and to let one wait that foretells better costs what it would have gained."""
 
 FADING = 1.0
 """Half-lives of the sums in all rows so far: what was foretold by candidates that knew next to nothing fades
@@ -156,7 +155,7 @@ class Contest:
             evidence.append(max(kept * nats + more, 0.0))
             squares.append(kept * square + off if evidence[-1] > 0.0 else 0.0)
         judged = replace(self, evidence=tuple(evidence), squares=tuple(squares))
-        better = None if self.end < self.rest else spoken_for(evidence, squares, self.chosen)
+        better = None if self.end < self.rest else spoken_for(evidence, squares, self.end)
         if better is None:
             return judged
         rest = self.end + math.ceil(REST * min(self.end, span))
@@ -189,20 +188,19 @@ def gained(found: Array, used: Array, w: Array, d: int) -> tuple[float, float]:
     return float(nats.sum()), float(np.square(nats).sum())
 
 
-def spoken_for(evidence: Sequence[float], squares: Sequence[float], chosen: int) -> int | None:
-    """Which family rows speak for beyond doubt, and against the one in use, by sums of what each gained and
+def spoken_for(evidence: Sequence[float], squares: Sequence[float], learned: int) -> int | None:
+    """Which family rows speak for, and against the one in use, by sums of what each gained over so many and
     of the squares: the first that is nearly as good as the best, since a richer one has to be better; None:
     none.
 
-    >>> spoken_for([0.0, 40.0, 50.0], [0.0, 80.0, 80.0], chosen=0)
+    >>> spoken_for([0.0, 46.0, 50.0], [0.0, 80.0, 80.0], learned=100)
     1
-    >>> spoken_for([0.0, 40.0, 8.0], [0.0, 800.0, 1.0], chosen=0) is None
+    >>> spoken_for([0.0, 40.0, 9.0], [0.0, 1700.0, 1.0], learned=100) is None
     True
     """
-    best = max(evidence)
+    best, enough = max(evidence), 2.0 * math.log(learned)
     for family, (nats, square) in enumerate(zip(evidence, squares, strict=True)):
-        sure = SURE[family > chosen]
-        if nats > ENOUGH and nats * nats >= sure * sure * square and nats >= best - ENOUGH:
+        if nats > enough and nats * nats >= SURE * SURE * square and nats >= best - enough:
             return family
     return None
 

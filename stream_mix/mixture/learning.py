@@ -23,6 +23,7 @@ from .kernels.shortlist import applies
 from .lateness import on_time
 from .model import Model, Posterior, basis_log_density, counted, data_log_density, posterior, said
 from .moments import Moments
+from .outweighing import outweighed, suspicious
 from .recentring import BASIS_BATCHES, in_reach, with_origins
 from .review import sampled
 from .rows import LARGEST, Rows
@@ -254,6 +255,9 @@ def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple
         # What counts is how well rows were foretold, and that is by what the model says.
         log_density, told = basis_log_density(model, z), None
     evidence, gained = _evidence(model, rows, z, log_density)
+    seated: tuple[Change, ...] = ()
+    if suspicious(model, z, weights, log_density):
+        model, batch, seated = outweighed(model, z, weights, batch, offset)
     store, choice, drift = followed(model, rows, z, weights, batch, now)
     drifts = (Change("drift", -1, (), offset + len(rows)),) if drift else ()
     after = replace(
@@ -266,7 +270,7 @@ def _step(model: Model, rows: Rows, offset: int, *, tell: bool = False) -> tuple
         evidence=evidence,
     )
     after, changes = _looked_after(after, model, rows.x, rows.w, rows.t)
-    return after, Learned(len(rows), 1, gained, drifts + changes), told
+    return after, Learned(len(rows), 1, gained, seated + drifts + changes), told
 
 
 def _batch(model: Model, z: Array, w: Array | None, tell: bool) -> tuple[Moments, Array, Told | None]:

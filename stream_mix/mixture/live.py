@@ -21,6 +21,7 @@ from .kernels import available, chosen
 from .memory import Store
 from .model import Model
 from .moments import Moments
+from .outweighing import least
 from .rows import Rows
 from .spec import Spec
 
@@ -96,6 +97,7 @@ def live_of(
         model.learned,
         moments.rows,
         next_start,
+        least(model),
         due,
         model.components,
         names,

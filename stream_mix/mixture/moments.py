@@ -45,9 +45,11 @@ FOLDED = "_folded"
 """Under this name moments carry what compiled code made of them (folders.py)."""
 
 
-def lineage_of(means: Array, basis: Basis) -> str:
-    """The name of the labelling that begins with these means (k, d) in `basis`: equal starts, equal names."""
-    return hashlib.blake2b(means.tobytes() + basis.scale.tobytes(), digest_size=8).hexdigest()
+def lineage_of(means: Array, basis: Basis, before: str = "") -> str:
+    """The name of the labelling that begins with these means (k, d) in `basis`, after the one `before`: equal
+    starts, equal names."""
+    said = before.encode() + means.tobytes() + basis.scale.tobytes()
+    return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
 class MomentsMismatch(ValueError):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .basis import Basis, least_scale
+from .basis import DIGITS, Basis, gridded, least_scale
 from .changes import Change
 from .model import Model
 from .rows import Rows
@@ -57,7 +57,9 @@ def _better_basis(model: Model) -> Basis | None:
     summed = within[0] if tied else np.where(heavy, within, 0.0).sum(axis=0)
     off = np.where(heavy, moments.mean - mean, 0.0)
     variance = (summed + (part * np.square(off)).sum(axis=0)) / divisor
-    usable = (seen > 0) & (variance > 0) & np.isfinite(variance)
+    # Beside values that only light components have, what is left of heavy ones may be rounding and no spread.
+    reach = np.where(heavy, 0.0, np.where(moments.seen > 0, np.abs(moments.mean - mean), 0.0)).max(axis=0)
+    usable = (seen > 0) & (np.sqrt(np.maximum(variance, 0.0)) > DIGITS * reach) & np.isfinite(variance)
     if not usable.any():
         return None
     origin = np.where(seen > 0, old.origin + mean * old.scale, old.origin)
@@ -72,4 +74,5 @@ def _better_basis(model: Model) -> Basis | None:
     )
     if not (off[usable] > _OUT_OF_REACH).any():
         return None
-    return Basis(origin, old.scale * deviation)
+    scale = old.scale * deviation
+    return Basis(np.where(usable, gridded(origin, scale), origin), scale)

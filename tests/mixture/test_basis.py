@@ -21,7 +21,19 @@ def test_mean_and_deviation_at_a_large_offset() -> None:
     noise = np.random.default_rng(0).normal(0.0, 0.19, (10_000, 1))
     basis = Basis.of(1.7e9 + noise)
     assert basis.scale[0] == pytest.approx((1.7e9 + noise).std(), rel=1e-6)
-    assert basis.origin[0] - 1.7e9 == pytest.approx(noise.mean(), abs=1e-6)
+    assert basis.origin[0] - 1.7e9 == pytest.approx(noise.mean(), abs=0.19 / 256)
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_rows_far_from_0_are_the_same_in_their_basis_to_the_last_bit(isotropic: bool) -> None:
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(0.0, [0.01, 1.0, 300.0, 0.0], (500, 4))
+        x = np.round(x * 2.0**20) / 2.0**20
+        near, far = Basis.of(x, isotropic=isotropic), Basis.of(x + 1e8, isotropic=isotropic)
+        np.testing.assert_array_equal(near.scale, far.scale)
+        np.testing.assert_array_equal(near.forward(x), far.forward(x + 1e8))
+        # A feature without spread is at its origin.
+        assert not near.forward(x)[:, 3].any()
 
 
 def test_weights_and_holes() -> None:

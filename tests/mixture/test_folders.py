@@ -217,7 +217,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         bad = [array[:-1] if j == i else array for j, array in enumerate(good)]
         with pytest.raises(ValueError, match="expected"):
             folder.folded(*bad)
-    learning = (math.inf, 9, False, False, False, 1)
+    learning = (math.inf, 9, False, False, False, math.inf, 1)
     with pytest.raises(ValueError, match="features"):
         folder.judge(folded, x[:, :2], *all_of_it, 1)
     with pytest.raises(ValueError, match="features"):

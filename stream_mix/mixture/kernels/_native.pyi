@@ -120,6 +120,7 @@ class Folder:
         rest: bool,
         tell: bool,
         label: bool,
+        outweighing: float,
         threads: int,
     ) -> tuple[Any, ...] | None: ...
     # The same of several memories side by side: records and their rows, a Choice, the rows learned at each
@@ -176,6 +177,7 @@ class Live:
         learned: int,
         rows: int,
         next_start: int,
+        outweighing: float,
         due: Ints,
         components: tuple[int, ...],
         names: tuple[Hashable, ...] | None,

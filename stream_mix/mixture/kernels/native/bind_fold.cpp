@@ -148,7 +148,7 @@ nb::object judge(Guarded& self, const Folded& folded, const Matrix& x, bool p, b
 // What came of rows: None where not one batch of them could be learned, as where a number is beyond `largest`.
 nb::object learn(Guarded& self, const Folded& before, double t, double evidence, double counted, const Matrix& x,
                  const std::optional<Numbers>& w, const std::optional<Numbers>& times, double largest,
-                 std::int64_t most, bool rest, bool tell, bool label, int threads) {
+                 std::int64_t most, bool rest, bool tell, bool label, double outweighing, int threads) {
     const Folder& folder = self.folder;
     expect_kin(folder, before);
     Rows rows = rows_of(x, w, folder.d());
@@ -157,6 +157,7 @@ nb::object learn(Guarded& self, const Folded& before, double t, double evidence,
     if (most < all / size) rows.n = most * size;
     Telling telling(rows.n, folder.k(), {tell, tell, tell, tell}), after(label ? all : 0, folder.k(), {0, label, 0, 0});
     Progress progress{t, {evidence, counted}};
+    progress.outweighing = outweighing;
     auto folded = std::make_unique<Folded>(before);
     bool labelled = false;
     {
@@ -236,7 +237,7 @@ void bind_fold(nb::module_& module) {
         .def("folded", &folded, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a)
         .def("judge", &judge, "folded"_a, "x"_a, "p"_a, "label"_a, "log_density"_a, "outlier"_a, "threads"_a)
         .def("learn", &learn, "folded"_a, "t"_a, "evidence"_a, "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(),
-             "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "threads"_a)
+             "largest"_a, "most"_a, "rest"_a, "tell"_a, "label"_a, "outweighing"_a, "threads"_a)
         .def("learn_beside", &learn_beside, "records"_a, "half_lives"_a, "rows"_a, "extra"_a, "settling"_a, "chosen"_a,
              "evidence"_a, "drifted"_a, "same_until"_a, "weighed"_a, "learned"_a, "generation"_a, "t"_a, "density"_a,
              "counted"_a, "x"_a, "w"_a.none(), "times"_a.none(), "largest"_a, "most"_a, "rest"_a, "tell"_a,

@@ -198,7 +198,7 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
                const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
                const Numbers& origin, const Numbers& scale, double t, double density, double weights,
                std::int64_t generation, std::int64_t learned, std::int64_t rows, std::int64_t next_start,
-               const Integers& due, const nb::tuple& components, nb::object names, nb::object weight_name, nb::object time_name) {
+               double outweighing, const Integers& due, const nb::tuple& components, nb::object names, nb::object weight_name, nb::object time_name) {
     const Isa* isa = find(isa_name.c_str());
     if (!isa) refuse("live: instruction set '" + isa_name + "' is not to be had here");
     LiveStart start{};
@@ -228,6 +228,7 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     start.learned = learned;
     start.rows = rows;
     start.next_start = next_start;
+    start.outweighing = outweighing;
     start.due.assign(due.data(), due.data() + due.size());
     const bool timed = start.memory != Memory::time_half_life || !time_name.is_none();
     return new LiveRows(std::make_unique<LiveModel>(*isa->live, start), timed, components, names, weight_name, time_name);
@@ -283,7 +284,7 @@ void bind_live(nb::module_& module) {
                          "A mixture that learns and answers row by row; False or None: not here.")
         .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "weight"_a, "covariance"_a,
              "correlation"_a, "reg_covar"_a, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "t"_a,
-             "density"_a, "weights"_a, "generation"_a, "learned"_a, "rows"_a, "next_start"_a, "due"_a,
+             "density"_a, "weights"_a, "generation"_a, "learned"_a, "rows"_a, "next_start"_a, "outweighing"_a, "due"_a,
              "components"_a, "names"_a.none(), "weight_name"_a.none(), "time_name"_a.none())
         .def("learn_rows", &LiveRows::learn_rows, "x"_a, "w"_a, "t"_a)
         .def("__deepcopy__", &LiveRows::copy, "memo"_a)

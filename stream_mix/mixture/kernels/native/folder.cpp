@@ -168,8 +168,10 @@ bool Folder::learn(Folded& folded, const Rows& rows, const double* t, double lar
 bool Folder::batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress,
                    int threads) {
     const double now = newest(t, rows.n, progress.t);
-    const Said all = watched(rows, said);
-    if (!sum(folded, rows, weights(rows, t, now), all, threads)) return false;
+    const Said all = weighed(rows, watched(rows, said), progress.outweighing);
+    const double* counted = weights(rows, t, now);
+    if (!sum(folded, rows, counted, all, threads)) return false;
+    if (outweighs(folded, rows, counted, all, progress.outweighing)) return false;
     gain(rows, all, progress);
     absorb(folded, fade(rows.n, progress.t, now));
     progress.t = now;

@@ -28,6 +28,7 @@ struct Progress {
     double evidence[2];
     double gained = 0.0;
     std::int64_t batches = 0, rows = 0;
+    double outweighing = INFINITY;  // outweighing.LEAST where rows are looked at so
 };
 
 // Where the answers of each row go; null where nobody asks. Unlike those of a pass they include outlier scores.
@@ -47,8 +48,9 @@ class Folder {
     Folder(const Isa& isa, const Choices& choices, std::int64_t k, std::int64_t d);
 
     // Learns the rows batch by batch, `most` batches at the most, until one needs what only the Python fold can do:
-    // a value is missing or further than `largest` from 0, or the parameters are out of the ordinary. With `rest`
-    // the last batch may be a shorter one; else it waits. `t` is (n,) or null. `labels`, (n,) or null, is for the likeliest component of each row
+    // a value is missing or further than `largest` from 0, the parameters are out of the ordinary, or a row may outweigh
+    // a component. With `rest` the last batch may be a shorter one; else it waits. `t` is (n,) or null. `labels`, (n,)
+    // or null, is for the likeliest component of each row
     // after all were learned: true where it was filled.
     bool learn(Folded& folded, const Rows& rows, const double* t, double largest, std::int64_t most, bool rest,
                const Said& said, std::int64_t* labels, Progress& progress, int threads);
@@ -73,6 +75,8 @@ class Folder {
     void finish(std::int64_t n, const Said& said);
     bool batch(Folded& folded, const Rows& rows, const double* t, const Said& said, Progress& progress, int threads);
     Said watched(const Rows& rows, const Said& said);
+    Said weighed(const Rows& rows, const Said& said, double least);
+    bool outweighs(const Folded& folded, const Rows& rows, const double* weights, const Said& said, double least) const;
     void gain(const Rows& rows, const Said& said, Progress& progress) const;
     bool follow(const Folded& folded, const Rows& rows, std::int64_t* labels, int threads);
     bool relabel(const Rows& rows, const std::vector<std::int64_t>& which, std::int64_t* labels, int threads);

@@ -10,9 +10,15 @@ namespace {
 
 constexpr double OUT_OF_REACH = 30.0;  // learning.py
 constexpr double LIGHT = 0.1;          // learning.py
-constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16;  // basis.py
+constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16, GRID = 0x1p-8;  // basis.py
 
 double least_scale(double origin) { return std::fmax(SMALLEST, DIGITS * (std::isnan(origin) ? 0.0 : std::fabs(origin))); }
+
+// basis.gridded
+double gridded(double origin, double scale) {
+    const double step = std::exp2(std::floor(std::log2(scale))) * GRID, rounded = std::nearbyint(origin / step) * step;
+    return std::isfinite(rounded) ? rounded : origin;
+}
 
 }  // namespace
 
@@ -46,7 +52,7 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         double all = 0.0;
         for (std::int64_t k = 0; k < s_.k; ++k) all += s_.seen[at(k, f, d)];
         const double light = LIGHT * all / static_cast<double>(s_.k);
-        double seen = 0.0, total = 0.0, spread = s_.family == Family::tied ? s_.shared[f * d + f] : 0.0;
+        double seen = 0.0, total = 0.0, reach = 0.0, spread = s_.family == Family::tied ? s_.shared[f * d + f] : 0.0;
         for (std::int64_t k = 0; k < s_.k; ++k) {
             if (s_.seen[at(k, f, d)] < light) continue;
             seen += s_.seen[at(k, f, d)];
@@ -56,12 +62,15 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         }
         mean[f] = total / (seen > 0.0 ? seen : 1.0);
         for (std::int64_t k = 0; k < s_.k; ++k) {
-            if (s_.seen[at(k, f, d)] < light) continue;
             const double off = s_.mean[at(k, f, d)] - mean[f];
+            if (s_.seen[at(k, f, d)] < light) {
+                if (s_.seen[at(k, f, d)] > 0.0) reach = std::fmax(reach, std::fabs(off));
+                continue;
+            }
             spread += s_.seen[at(k, f, d)] * (off * off);
         }
         variance[f] = spread / (seen > 0.0 ? seen : 1.0);
-        usable[f] = seen > 0.0 && variance[f] > 0.0 && std::isfinite(variance[f]);
+        usable[f] = seen > 0.0 && std::sqrt(variance[f]) > DIGITS * reach && std::isfinite(variance[f]);
         if (seen > 0.0) new_origin[f] = origin[f] + mean[f] * scale[f];
         least[f] = least_scale(new_origin[f]);
         if (usable[f]) {
@@ -82,6 +91,7 @@ bool LiveModel::better_basis(std::vector<double>& new_origin, std::vector<double
         const double inverse = 1.0 / std::fmax(deviation[f], 1e-300), off = std::fabs(mean[f]) / std::fmax(deviation[f], 1.0);
         far |= usable[f] && std::fmax(std::fmax(deviation[f], inverse), off) > OUT_OF_REACH;
         new_scale[f] = scale[f] * deviation[f];
+        if (usable[f]) new_origin[f] = gridded(new_origin[f], new_scale[f]);
     }
     return far;
 }

@@ -29,6 +29,7 @@ LiveModel::LiveModel(const LiveKernels& kernels, const LiveStart& start)
       learned(start.learned),
       rows(start.rows),
       next_start(start.next_start),
+      outweighing(start.outweighing),
       kernels_(kernels),
       memory_(start.memory),
       half_life_(start.half_life),
@@ -144,7 +145,7 @@ std::unique_ptr<LiveModel> LiveModel::beside(Memory memory, double half_life, co
                             s_.prior_covariance,        s_.correlation, s_.reg_covar, s_.d, s_.k,
                             mass,         seen,         mean,          scatter,   origin.data(),
                             scale.data(), t,            {evidence[0], evidence[1]}, generation, learned,
-                            of,           next_start,   {}});
+                            of,           next_start,   outweighing, {}});
 }
 
 std::unique_ptr<LiveModel> LiveModel::copy() const {
@@ -201,6 +202,16 @@ bool LiveModel::at_stop() const {
     return next_start ? learned + 1 >= next_start : !due_.empty() && learned >= due_.back();
 }
 
+bool LiveModel::outweighs(double weight) const {
+    if (!(outweighing < INFINITY)) return false;
+    double mass = 0.0;
+    for (std::int64_t c = 0; c < s_.k; ++c) mass += s_.mass[c];
+    if (mass < outweighing) return false;
+    const double most = static_cast<double>(s_.d) * std::fmax(mass / static_cast<double>(s_.k), outweighing);
+    // Python says whether it does; rounding must not keep the row from it.
+    return 2.0 * weight * (s_.peak[s_.label] - s_.score[s_.label] + s_.offset) > 0.999 * most;
+}
+
 bool LiveModel::learn(const double* x, double w, double time) {
     if (!(w > 0.0 && w <= HEAVIEST) || std::isinf(time) || at_stop()) return false;
     if (!take(x, true) || !score()) return false;
@@ -212,7 +223,7 @@ bool LiveModel::learn(const double* x, double w, double time) {
     static const double less = std::exp2(-1.0 / EVIDENCE_HALF_LIFE);
     const double gained = w * log_density();
     if (!(std::fabs(gained) < std::numeric_limits<double>::max())) return false;
-    if (choice && !choice->foretell(*this, x)) return false;
+    if (outweighs(weight) || (choice && !choice->foretell(*this, x))) return false;
     if (is_wanted()) {
         next_due_ += next_start ? 0 : 1;
         reservoir.insert(reservoir.end(), x, x + s_.d);

@@ -21,6 +21,7 @@ struct LiveStart {
     const double *origin, *scale;                // (d,)
     double t, evidence[2];
     std::int64_t generation, learned, rows, next_start;
+    double outweighing;  // outweighing.LEAST where rows are looked at so, else infinity
     std::vector<std::int64_t> due;  // numbers of the rows that the sample takes next, ascending; else none
 };
 
@@ -78,6 +79,7 @@ public:
     std::vector<double> origin, scale;
     double t, evidence[2];
     std::int64_t generation, learned, rows, next_start;
+    double outweighing;  // LiveStart::outweighing
     // Rows learned here that are wanted: all before the start is settled, then those that are `due`: x (d,), w, t each.
     std::vector<double> reservoir;
 
@@ -94,6 +96,8 @@ private:
     double fade(double now) const;
     // Whether Python has something to do after the next row: a start, or a look at the sample.
     bool at_stop() const;
+    // outweighing.suspicious of the row in hand, after its score
+    bool outweighs(double weight) const;
     bool is_wanted() const { return next_start || (next_due_ < due_.size() && due_[next_due_] == learned); }
 
     std::int64_t at(std::int64_t k, std::int64_t entry, std::int64_t entries) const {
