@@ -99,6 +99,7 @@ def live_of(
         next_start,
         least(model),
         due,
+        spec.lateness is not None,
         model.components,
         names,
         weight_name,

@@ -128,8 +128,7 @@ class Learner(Views, base.Estimator):
         nothing is learned then.
         """
         live = self._live
-        # With a bound on lateness a row is looked at before it is learned.
-        if live is None or self.lateness is not None or not live.learn_one(x, w, t):
+        if live is None or not live.learn_one(x, w, t):
             self._learn_named(x, w, t)
 
     def _learn_named(self, x: dict[Hashable, Any], w: float, t: Any) -> None:

@@ -179,6 +179,7 @@ class Live:
         next_start: int,
         outweighing: float,
         due: Ints,
+        guarded: bool,
         components: tuple[int, ...],
         names: tuple[Hashable, ...] | None,
         weight_name: Hashable | None,

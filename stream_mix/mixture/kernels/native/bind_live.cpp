@@ -26,12 +26,14 @@ const double* sized(const Numbers& array, std::int64_t size, const char* name) {
 class LiveRows {
 public:
     // `names`: a tuple of one name for each feature, or None: then rows come as arrays alone. `timed`: whether a row
-    // without `t` has all that the memory needs.
-    LiveRows(std::unique_ptr<LiveModel> own, bool timed, const nb::tuple& components, nb::object names,
+    // without `t` has all that the memory needs. `guarded`: whether a row is to be looked at before it is learned, so
+    // that none is learned as a dict.
+    LiveRows(std::unique_ptr<LiveModel> own, bool timed, bool guarded, const nb::tuple& components, nb::object names,
              nb::object weight, nb::object time)
         : owned_(std::move(own)),
           model(*owned_),
           timed_(timed),
+          guarded_(guarded),
           row_(model.d() + BESIDE, MISSING),
           components_(components),
           names_(std::move(names)),
@@ -46,12 +48,12 @@ public:
     }
 
     LiveRows* copy(nb::handle) const {
-        return new LiveRows(model.copy(), timed_, components_, names_, weight_, time_);
+        return new LiveRows(model.copy(), timed_, guarded_, components_, names_, weight_, time_);
     }
 
     bool learn_one(nb::handle x, nb::handle w, nb::handle t) {
         double weight, time;
-        if (!read(x, true) || !plain_number(w.ptr(), weight) || !plain_number(t.ptr(), time)) return false;
+        if (guarded_ || !read(x, true) || !plain_number(w.ptr(), weight) || !plain_number(t.ptr(), time)) return false;
         const double own = row_[model.d() + WEIGHT];
         weight = (weight == weight ? weight : 1.0) * (own == own ? own : 1.0);
         if (t.is_none()) {
@@ -117,7 +119,7 @@ private:
     bool read(nb::handle x, bool learning) { return reader_ && reader_->read(x.ptr(), learning, row_.data()); }
     bool judge(nb::handle x) { return read(x, false) && model.take(row_.data(), false) && model.score(); }
 
-    bool timed_;
+    bool timed_, guarded_;
     std::vector<double> row_;
     nb::tuple components_;
     nb::object names_, weight_, time_;
@@ -198,7 +200,8 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
                const Numbers& mass, const Numbers& seen, const Numbers& mean, const Numbers& scatter,
                const Numbers& origin, const Numbers& scale, double t, double density, double weights,
                std::int64_t generation, std::int64_t learned, std::int64_t rows, std::int64_t next_start,
-               double outweighing, const Integers& due, const nb::tuple& components, nb::object names, nb::object weight_name, nb::object time_name) {
+               double outweighing, const Integers& due, bool guarded, const nb::tuple& components, nb::object names,
+               nb::object weight_name, nb::object time_name) {
     const Isa* isa = find(isa_name.c_str());
     if (!isa) refuse("live: instruction set '" + isa_name + "' is not to be had here");
     LiveStart start{};
@@ -231,7 +234,8 @@ LiveRows* make(const std::string& isa_name, const std::string& family, bool hard
     start.outweighing = outweighing;
     start.due.assign(due.data(), due.data() + due.size());
     const bool timed = start.memory != Memory::time_half_life || !time_name.is_none();
-    return new LiveRows(std::make_unique<LiveModel>(*isa->live, start), timed, components, names, weight_name, time_name);
+    return new LiveRows(std::make_unique<LiveModel>(*isa->live, start), timed, guarded, components, names, weight_name,
+                        time_name);
 }
 
 // The methods that take one row are called by the interpreter itself: a call through nanobind costs as much as a row of
@@ -285,7 +289,7 @@ void bind_live(nb::module_& module) {
         .def(nb::new_(&make), "isa"_a, "family"_a, "hard"_a, "memory"_a, "half_life"_a, "weight"_a, "covariance"_a,
              "correlation"_a, "reg_covar"_a, "mass"_a, "seen"_a, "mean"_a, "scatter"_a, "origin"_a, "scale"_a, "t"_a,
              "density"_a, "weights"_a, "generation"_a, "learned"_a, "rows"_a, "next_start"_a, "outweighing"_a, "due"_a,
-             "components"_a, "names"_a.none(), "weight_name"_a.none(), "time_name"_a.none())
+             "guarded"_a, "components"_a, "names"_a.none(), "weight_name"_a.none(), "time_name"_a.none())
         .def("learn_rows", &LiveRows::learn_rows, "x"_a, "w"_a, "t"_a)
         .def("__deepcopy__", &LiveRows::copy, "memo"_a)
         .def("__sizeof__", &LiveRows::bytes)
