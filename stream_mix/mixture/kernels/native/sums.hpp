@@ -63,36 +63,47 @@ struct Few {
     }
 };
 
-// N sums, each in C registers, += factor_n (TILE,) times the rows' numbers from column c on, or their squares: a product of
-// matrices.
+// N sums, each in C registers, += factor_n (TILE,) times the rows' numbers from column c on: a product of matrices. With
+// `Squared` so many numbers further on those += factor_n times the squares.
 template <int N, int C, bool Squared>
 inline void add_product(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
-                        std::int64_t c) {
-    vec total[N][C];
+                        std::int64_t c, std::int64_t further) {
+    vec total[N][C], squares[N][C] = {};
     for (int n = 0; n < N; ++n)
-        for (int u = 0; u < C; ++u) total[n][u] = load(sums[n] + c + u * W);
+        for (int u = 0; u < C; ++u) {
+            total[n][u] = load(sums[n] + c + u * W);
+            if (Squared) squares[n][u] = load(sums[n] + further + c + u * W);
+        }
     const double* row = tile.rows + c;
     for (int b = 0; b < TILE; ++b, row += tile.stride) {
-        vec number[C];
-        for (int u = 0; u < C; ++u) number[u] = Squared ? load(row + u * W) * load(row + u * W) : load(row + u * W);
+        vec number[C], square[C] = {};
+        for (int u = 0; u < C; ++u) {
+            number[u] = load(row + u * W);
+            if (Squared) square[u] = number[u] * number[u];
+        }
         for (int n = 0; n < N; ++n) {
             const vec f = splat(factor[n][b]);
             for (int u = 0; u < C; ++u) total[n][u] += f * number[u];
+            for (int u = 0; Squared && u < C; ++u) squares[n][u] += f * square[u];
         }
     }
     for (int n = 0; n < N; ++n)
-        for (int u = 0; u < C; ++u) store(sums[n] + c + u * W, total[n][u]);
+        for (int u = 0; u < C; ++u) {
+            store(sums[n] + c + u * W, total[n][u]);
+            if (Squared) store(sums[n] + further + c + u * W, squares[n][u]);
+        }
 }
 
 template <int N, bool Squared>
 inline void add_products(const Tile& tile, double* const (&sums)[BLOCK], const double* const (&factor)[BLOCK],
                          std::int64_t first, std::int64_t width) {
+    constexpr int C = Squared ? TOGETHER / 2 : TOGETHER;
     std::int64_t c = first;
-    for (; c + TOGETHER * W <= width; c += TOGETHER * W) add_product<N, TOGETHER, Squared>(tile, sums, factor, c);
+    for (; c + C * W <= width; c += C * W) add_product<N, C, Squared>(tile, sums, factor, c, width);
     const std::int64_t left = (width - c) / W;
-    if (left == 3) add_product<N, 3, Squared>(tile, sums, factor, c);
-    if (left == 2) add_product<N, 2, Squared>(tile, sums, factor, c);
-    if (left == 1) add_product<N, 1, Squared>(tile, sums, factor, c);
+    if (C > 3 && left == 3) add_product<N, 3, Squared>(tile, sums, factor, c, width);
+    if (C > 2 && left == 2) add_product<N, 2, Squared>(tile, sums, factor, c, width);
+    if (left == 1) add_product<N, 1, Squared>(tile, sums, factor, c, width);
 }
 
 // The same for any number up to BLOCK of them.
@@ -129,7 +140,10 @@ struct TileSums {
         : m(mixture), size(layout), tile(rows), scaled(room), to(place) {}
 
     // Whether these of a tile's rows are summed by themselves, rather than all, those that count 0 too.
-    bool few(rows_of_tile rows) const { return __builtin_popcount(rows) < (to.outer() || to.width > W ? 20 : 10); }
+    bool few(rows_of_tile rows) const {
+        const bool wide = to.outer() || (to.behind == Behind::nothing && to.width > W);
+        return __builtin_popcount(rows) < (wide ? 20 : 10);
+    }
 
     // r (TILE,) is what each row counts for component k.
     void add(std::int64_t k, const double* r) {
@@ -156,11 +170,10 @@ struct TileSums {
 
     // What waits for company.
     void finish() {
-        if (waiting) add_products<false>(tile, waiting, own, factor, 0, to.width);
-        if (waiting && to.behind == Behind::squares) {
-            for (int n = 0; n < waiting; ++n) own[n] += to.width;
+        if (waiting && to.behind == Behind::squares)
             add_products<true>(tile, waiting, own, factor, 0, to.width);
-        }
+        else if (waiting)
+            add_products<false>(tile, waiting, own, factor, 0, to.width);
         waiting = 0;
     }
 
