@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from .adaptive import Adaptive, Choice
 from .arrays import Array, Ints
 from .folders import Fresh, folded_of, folder_of, one_bucket
-from .kernels import threads
+from .kernels import has_missing, threads
 from .kernels.shortlist import applies
 from .model import Model, Posterior, posterior_of
-from .outweighing import least
+from .outweighing import least, outweighs
 from .rows import Rows
 
 
@@ -45,7 +45,15 @@ class Run(NamedTuple):
 def run(model: Model, rows: Rows, most: int, *, rest: bool = False, tell: bool = False) -> Run | None:
     """As many whole batches of the rows as the compiled fold takes, `most` at the most, and with `rest` a
     last shorter one; None where it takes none."""
-    return run_of(model, rows.x, rows.w, rows.t, most, rest=rest, tell=tell)
+    found = run_of(model, rows.x, rows.w, rows.t, most, rest=rest, tell=tell)
+    if found is not None or model.next_start or least(model) == math.inf:
+        return found
+    # A batch that was left because one of its rows may outweigh a component, and none does, is learned like
+    # any other: what made it suspicious depends on what else was asked.
+    batch = rows[: model.spec.batch_size]
+    if has_missing(batch.x) or outweighs(model, batch):
+        return None
+    return run_of(model, batch.x, batch.w, batch.t, 1, rest=rest, tell=tell, outweighing=math.inf)
 
 
 def run_of(
@@ -59,10 +67,12 @@ def run_of(
     tell: bool = False,
     label: bool = False,
     largest: float = math.inf,
+    outweighing: float | None = None,
 ) -> Run | None:
     """`run` of rows x (n, d) with weights w (n,), None: each 1, and event times t (n,), None: none.
 
-    No batch is taken in which a value is further than `largest` from 0, nor one behind it.
+    No batch is taken in which a value is further than `largest` from 0, or with a row that may outweigh a
+    component (`outweighing.least`, unless `outweighing` is given), nor one behind it.
     """
     spec = model.spec
     # Batches of a large mixture that are long enough go where rows are scored by short lists.
@@ -77,7 +87,7 @@ def run_of(
     before = model.store[0]
     found: tuple[Any, ...] | None = folder.learn(
         folded_of(folder, before), model.t, *model.evidence, x, w, t, largest, most, rest, tell, label,
-        least(model), threads.count(),
+        least(model) if outweighing is None else outweighing, threads.count(),
     )  # fmt: skip
     if found is None:
         return None

@@ -20,19 +20,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import LOG_2PI, Array, squared_distances
+from .arrays import LOG_2PI, Array
 from .changes import Change
 from .em import batch_moments, e_step
 from .families import Parameters
 from .memory import Store
-from .model import Model
+from .model import Model, counted
 from .moments import Moments, lineage_of
 from .reduction import placed
+from .rows import Rows
 from .starting import reviewed
 
 LEAST = 100.0
-"""Average rows whose squared error a row must have at least: as many as a component has once a start is
-settled."""
+"""Average rows, of weight 1, whose squared error a row must have at least: as many as a component has once
+a start is settled."""
 
 
 class Outweighed(NamedTuple):
@@ -75,24 +76,35 @@ def suspicious(model: Model, z: Array, w: Array | None, log_density: Array) -> b
     return bool(((squared if w is None else w * squared) > 0.999 * most).any())
 
 
+def outweighs(model: Model, rows: Rows) -> bool:
+    """Whether one of the rows, the model's next batch, outweighs a component, and would get one of its own."""
+    most = limit(model)
+    if most == math.inf:
+        return False
+    z, at_work = model.basis.forward(rows.x), model.at_work
+    weights = counted(model, rows, rows.newest(model.t), at_work.moments.rows)
+    error = e_step(at_work.parameters, z).distance * (1.0 if weights is None else weights)
+    return _pair(error, most, at_work.moments.mass, at_work.parameters) is not None
+
+
 def outweighed(model: Model, z: Array, w: Array | None, batch: Moments, offset: int) -> Outweighed:
     """The model after those of the rows z (n, d) of the basis, with weights w (n,), that outweigh components
     have got their own; `batch` are the moments of the rows where none does."""
-    found = model.at_work.parameters
-    weights = np.ones(len(z)) if w is None else w
-    most, variance = limit(model), float(found.covariances[0])
+    found, most = model.at_work.parameters, limit(model)
+    weights = np.ones(len(z)) if w is None else w.copy()
     before, mass, changes = model, model.at_work.moments.mass.copy(), []
     for _ in range(model.k - 1):
         told = e_step(found, z)
         error = weights * told.distance
-        row = int(error.argmax())
-        pair = cheapest(mass, found.means)
-        if not error[row] > most or not error[row] * variance > pair[2]:
+        if (pair := _pair(error, most, mass, found)) is None:
             break
-        into, freed = pair[:2]
+        into, freed = pair
+        row = int(error.argmax())
         seat = np.where(np.isnan(z[row]), found.means[told.label[row]], z[row])
         found = _seated(found, mass, into, freed, seat)
         mass[into], mass[freed] = mass[into] + mass[freed], weights[row]
+        # Rounding leaves a giant some distance to its own seat: it has one now, whatever that is.
+        weights[row] = 0.0
         lineage = lineage_of(z[row], model.basis, f"{model.store[0].lineage} {into} {freed}")
         model, more = _renewed(model, into, freed, seat, lineage, offset)
         changes += more
@@ -101,6 +113,19 @@ def outweighed(model: Model, z: Array, w: Array | None, batch: Moments, offset: 
     lineage = model.store[0].lineage
     batch, _ = batch_moments(found, z, w, model.basis, lineage, model.known, model.spec.hard)
     return Outweighed(model, batch, tuple(changes))
+
+
+def _pair(error: Array, most: float, mass: Array, found: Parameters) -> tuple[int, int] | None:
+    """The components that become one if the row with the largest weighted squared error (n,), in variances,
+    is to have one of its own, first the one that stays; None where it is not."""
+    largest = float(error.max())
+    if not largest > most:
+        return None
+    into, freed, cost = cheapest(mass, found.means)
+    if not largest * float(found.covariances[0]) > cost:
+        return None
+    # About the first one's mean all rows are judged: a giant there would leave them no digits.
+    return (into, freed) if freed else (freed, into)
 
 
 def cheapest(mass: Array, means: Array) -> tuple[int, int, float]:
@@ -112,7 +137,8 @@ def cheapest(mass: Array, means: Array) -> tuple[int, int, float]:
     """
     both = mass[:, None] + mass
     shared = mass[:, None] * mass / np.where(both > 0.0, both, 1.0)
-    cost = shared * squared_distances(means, means)
+    # Each by itself: in a product of matrices a giant's mean would leave the others no digits.
+    cost = shared * np.square(means[:, None] - means).sum(axis=2)
     np.fill_diagonal(cost, np.inf)
     one, other = (int(i) for i in np.unravel_index(int(cost.argmin()), cost.shape))
     into, freed = (one, other) if mass[one] >= mass[other] else (other, one)

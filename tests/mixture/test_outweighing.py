@@ -79,6 +79,25 @@ def test_the_one_row_that_makes_the_error_gets_a_centre(at: int) -> None:
     assert np.linalg.norm(parameters(model).means - FAR, axis=1).min() < 1e-6
 
 
+@pytest.mark.parametrize("decade", range(5, 91, 5))
+def test_a_giant_gets_one_centre_and_costs_the_others_no_digits(decade: int) -> None:
+    for seed in range(6):
+        x = stream(seed=seed, at=1100)
+        x[1100] = np.random.default_rng(seed).normal(size=2) * 10.0**decade
+        x = x[:1536]
+        model, changes = after(x, kind(random_state=seed))
+        means = parameters(model).means
+        giant = np.abs(means).max(axis=1) > 1e4
+        assert giant.sum() == 1
+        assert [change.kind for change in changes] == ["merged", "born"]
+        # Whose rows are where no other is near: that centre is the mean of its cluster.
+        others, ordinary = means[~giant], np.delete(x, 1100, axis=0)
+        label = np.square(ordinary[:, None] - others).sum(axis=2).argmin(axis=1)
+        for k, mean in enumerate(others):
+            np.testing.assert_allclose(mean, ordinary[label == k].mean(axis=0), atol=0.5)
+        assert model.components[0] == 0  # about whose mean all rows are judged
+
+
 @pytest.mark.parametrize("memory", MEMORIES, ids=repr)
 def test_it_does_so_under_every_memory_that_is_reviewed(memory: Memory) -> None:
     model, changes = after(stream(), kind(memory=memory))
@@ -156,6 +175,21 @@ def test_single_rows_that_are_live_do_what_batches_of_one_do(isa: str) -> None:
     twin, _ = learn(model, Rows.of(x[1040:1051]))
     assert max(left.components) == K
     assert_like(left, twin)
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_judged_or_not_the_same_is_learned_next_to_the_limit(watch: bool) -> None:
+    model, _ = after(stream()[:1024], kind(watch=watch))
+    batch = stream()[1024:1088]
+    moments, means = model.moments, parameters(model).means
+    corner = means[(means @ np.array([-0.6, 0.8])).argmax()]  # the nearest to what is out there
+    variance = float(parameters(model).covariances[0])
+    limit = np.sqrt(2.0 * max(moments.mass.sum() / K, 100.0) * variance)
+    for share in np.linspace(0.98, 1.02, 41):
+        batch[7] = corner + limit * np.sqrt(share) * np.array([-0.6, 0.8])
+        rows = Rows.of(batch)
+        learned, judged = learn(model, rows)[0], judge_batches(model, rows)[0]
+        assert state_hash(learned) == state_hash(judged)
 
 
 def test_what_is_said_of_a_row_is_said_before_it_is_learned() -> None:
