@@ -57,8 +57,8 @@ def alternate(
     """Seconds of each side, in turn, so that what else the machine does meets all of them alike.
 
     What is timed is a call in a loop of its own side's, as in use: its data in the cache, its threads awake
-    and on cores of their own. Without `beforehand` each call counts, the first too. The order is turned round
-    every other time.
+    and on cores of their own; a side that learns has learned as long as the other, and so more rows if it is
+    faster. Without `beforehand` each call counts, the first too. The order is turned round every other time.
     """
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for repetition in range(repetitions):

@@ -38,8 +38,8 @@ def gridded(origin: Array, scale: Array) -> Array:
     """The origin (d,), to the nearest `_GRID` of a scale (d,) rounded to a power of two.
 
     A mean of large numbers is rounded where that of small ones is not; on a grid both are alike, and rows
-    that are far from 0 are learned to the last bit as those that are near it. What has no spread is not to be
-    moved: all of it is at its origin.
+    that are moved by a number on it are learned to the last bit as they were before. What has no spread is
+    not to be moved: all of it is at its origin.
     """
     step = np.exp2(np.floor(np.log2(scale))) * _GRID
     with np.errstate(over="ignore"):

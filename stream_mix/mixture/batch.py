@@ -86,20 +86,27 @@ def fit(rows: Rows, spec: Spec, *, max_iter: int, tol: float, start: Parameters 
         if families:
             told = _foretelling(x, w, spec, tol, families) if start is None else start.family.name
             spec = replace(spec, family=told)
-        basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
-        z = basis.forward(x)
         try:
-            found = in_basis(start, basis) if start is not None else _start(z, w, spec, basis)
-            moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
+            return _converged(x, w, spec, start, max_iter, tol, len(rows))
         except np.linalg.LinAlgError:
             # One that foretold parts best need not be one that can be fitted to all of them.
             families = tuple(family for family in families if family != spec.family)
-            if families and start is None:
-                continue
-            raise ValueError(
-                "fit: the covariance of a component is singular; give a larger reg_covar or fewer components"
-            ) from None
-        return Fitted(_model(spec, replace(moments, rows=len(rows)), learned=len(rows)), bounds, converged)
+            if not families or start is not None:
+                raise ValueError(
+                    "fit: the covariance of a component is singular; give a larger reg_covar or fewer"
+                    " components"
+                ) from None
+
+
+def _converged(
+    x: Array, w: Array, spec: Spec, start: Parameters | None, max_iter: int, tol: float, rows: int
+) -> Fitted:
+    """The family of the specification, fitted to x (n, d) with weights w (n,), which were so many rows."""
+    basis = Basis.of(x, w, isotropic=spec.family_value.isotropic)
+    z = basis.forward(x)
+    found = in_basis(start, basis) if start is not None else _start(z, w, spec, basis)
+    moments, bounds, converged = _sweeps(z, w, spec, found, max_iter, tol, basis)
+    return Fitted(_model(spec, replace(moments, rows=rows), learned=rows), bounds, converged)
 
 
 def from_parameters(parameters: Parameters, spec: Spec, rows: float) -> Model:

@@ -3,14 +3,16 @@
 Nobody knows whether clusters are round, upright, of one shape or each of its own; and while rows are few,
 even those that know are better served by fewer numbers to estimate. So beside the model stand candidates,
 one for each family: whole models, which learn the stream by themselves. Block by block each foretells rows
-before it learns them. Where another family than the model's has foretold rows better beyond doubt, its
-candidate takes the model's place. So what is in use is what a model of that family alone would be.
+before it learns them. Where another family than the model's has foretold rows better, its candidate takes the
+model's place. So what is in use is what a model of that family alone would be.
 
 What speaks for a family is summed as in `adaptive` (Page 1954): the log density that rows would have
-gained, from where the sum was last 0, and never below. After n rows it takes over at 2 log n nats: where the
-one in use is right, a sum from a given row on comes to that with a chance of 1/n^2 at the most, and one from
-any of n rows on with a chance of 1/n. And the sum must be `SURE` standard errors, since between two families
-that are both wrong it wanders, and e^sum says nothing of chance. The first in use is the one with the fewest
+gained, from where the sum was last 0, and never below. After n rows it takes over at 2 log n nats: were the
+density in use the true one, a sum from a given row on would come to that with a chance of 1/n^2 at the most,
+and one from any of n rows on with a chance of 1/n. The true one it never is, least of all while rows are few,
+so families that fit alike do follow one another then, which costs next to nothing. And the sum must be `SURE`
+standard errors, since between two families that are both wrong it wanders, and e^sum says nothing of
+chance. The first in use is the one with the fewest
 parameters, and a richer one must foretell rows better than a simpler one does, not as well.
 
 One record of full second moments, from which the covariances of all families can be derived, would need one

@@ -77,7 +77,7 @@ def suspicious(model: Model, z: Array, w: Array | None, log_density: Array) -> b
 
 
 def outweighs(model: Model, rows: Rows) -> bool:
-    """Whether one of the rows, the model's next batch, outweighs a component, and would get one of its own."""
+    """Whether one of the rows, the model's next batch, outweighs a component and would get its own."""
     most = limit(model)
     if most == math.inf:
         return False

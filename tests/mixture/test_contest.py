@@ -106,6 +106,20 @@ def test_round_rows_never_speak_for_another_family(d: int) -> None:
     assert course(auto(256, d=d), x)[1] == [(0, "spherical")]
 
 
+@pytest.mark.parametrize("d", [2, 5])
+def test_round_clusters_cost_next_to_nothing_where_another_family_takes_over(d: int) -> None:
+    # Among few rows that may be one that fits alike: what counts is how well rows are foretold after that.
+    rng = np.random.default_rng(d)
+    centres = 20.0 * np.eye(3, d)
+    x = centres[rng.integers(3, size=4000)] + rng.normal(size=(4000, d))
+    chosen, _ = learn(auto(64, d=d), Rows.of(x[:3000]))
+    plain, _ = learn(replace(auto(64, d=d), spec=replace(auto(64, d=d).spec, families=())), Rows.of(x[:3000]))
+    assert plain.spec.family == "spherical"
+    assert len(set(chosen.components)) == len(set(plain.components)) == chosen.k
+    cost = posterior(plain, x[3000:]).log_density - posterior(chosen, x[3000:]).log_density
+    assert cost.mean() < MARGIN
+
+
 def test_the_simpler_of_two_that_are_nearly_as_good() -> None:
     for learned in (100, 1_000_000):
         enough = 2.0 * math.log(learned)
@@ -295,18 +309,26 @@ def test_models_of_other_families_merge_as_that_of_the_first() -> None:
         merge(first, replace(other, spec=replace(other.spec, families=())))
 
 
+def deciding(model: Model, x: Array) -> tuple[Model, int]:
+    """The model after the first of the rows, once those that wait say that its family is another."""
+    for done in range(0, len(x), 4):
+        model, _ = learn(model, Rows.of(x[done : done + 4]))
+        if flush(model)[0].spec.family != model.spec.family:
+            return model, done + 4
+    raise AssertionError("no rows that wait ever say so")
+
+
 def test_rows_that_wait_say_which_family_is_merged() -> None:
-    x = np.concatenate([drawn("spherical", 800, 7), drawn("full", 2000, 7)[:364]])
-    waiting, _ = learn(auto(256), Rows.of(x))
-    deciding, _ = flush(waiting)
-    assert (waiting.spec.family, deciding.spec.family) == ("spherical", "full")
-    other, _ = learn(auto(256), Rows.of(drawn("spherical", 1200, 7)))
+    begun, _ = learn(auto(256), Rows.of(drawn("spherical", 800, 3)))
+    waiting, more = deciding(begun, drawn("full", 2000, 3))
+    assert waiting.spec.family == "spherical"
+    other, _ = learn(auto(256), Rows.of(drawn("spherical", 1200, 3)))
     for one, two in ((waiting, other), (other, waiting)):
         both, _ = merge(one, two)
         assert both.spec.family == flush(one)[0].spec.family
         assert both.contest is not None
         assert both.contest.family == both.spec.family
-        assert {candidate.learned for candidate in both.contest.candidates} == {both.learned} == {2364}
+        assert {candidate.learned for candidate in both.contest.candidates} == {both.learned} == {2000 + more}
         assert state_hash(both) == state_hash(merge(flush(one)[0], flush(two)[0])[0])
 
 

@@ -50,8 +50,7 @@ class Folder {
     // Learns the rows batch by batch, `most` batches at the most, until one needs what only the Python fold can do:
     // a value is missing or further than `largest` from 0, the parameters are out of the ordinary, or a row may outweigh
     // a component. With `rest` the last batch may be a shorter one; else it waits. `t` is (n,) or null. `labels`, (n,)
-    // or null, is for the likeliest component of each row
-    // after all were learned: true where it was filled.
+    // or null, is for the likeliest component of each row after all were learned: true where it was filled.
     bool learn(Folded& folded, const Rows& rows, const double* t, double largest, std::int64_t most, bool rest,
                const Said& said, std::int64_t* labels, Progress& progress, int threads);
 

@@ -8,8 +8,8 @@ namespace stream_mix {
 
 namespace {
 
-constexpr double OUT_OF_REACH = 30.0;  // learning.py
-constexpr double LIGHT = 0.1;          // learning.py
+constexpr double OUT_OF_REACH = 30.0;  // recentring.py
+constexpr double LIGHT = 0.1;          // recentring.py
 constexpr double SMALLEST = 1e-30, DIGITS = 16.0 * 2.220446049250313e-16, GRID = 0x1p-8;  // basis.py
 
 double least_scale(double origin) { return std::fmax(SMALLEST, DIGITS * (std::isnan(origin) ? 0.0 : std::fabs(origin))); }

@@ -42,6 +42,9 @@ struct Extent {
     }
     // Each of d + 8 roundings or fewer, to 2^-24 of what goes in, and as much again many times over.
     bool tell(const Reach& reach) const {
+        // Of a row that is not WIDE no value is too large for single precision then.
+        for (std::int64_t j = 0; j < reach.d; ++j)
+            if (!(reach.unit[j] > 1.0 / WIDE && reach.unit[j] < WIDE)) return false;
         const double rounding = static_cast<double>(reach.d + 8) * 0x1p-19;
         reach.head[1] = rounding * constant + 1e-30;
         reach.head[2] = rounding * factor;
@@ -55,7 +58,6 @@ bool bound_diag(const Mixture& m, const Layout& size, const double* packed, cons
         double total = 0.0;
         for (std::int64_t k = 0; k < m.k; ++k) total += 1.0 / (packed[k * each + j] * packed[k * each + j]);
         reach.unit[j] = static_cast<double>(m.k) / total;
-        if (!(reach.unit[j] > 1e-290 && reach.unit[j] < 1e290)) return false;
     }
     Extent extent;
     for (std::int64_t k = 0; k < m.k; ++k) {
