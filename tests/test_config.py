@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import re
 import subprocess
@@ -360,7 +361,10 @@ def test_models_convert_to_specs() -> None:
         n_components = 4
         batch_size = 16
     """
-    a, b, c, d, e = [model.spec() for model in loads(text).models]
+    settings = loads(text)
+    # A warning of the serializer is an error here.
+    assert json.loads(settings.model_dump_json())["models"][4]["half_life"] == "auto"
+    a, b, c, d, e = [model.spec() for model in settings.models]
     assert a == mixture.Spec(n_components=8, family="full", batch_size=256)
     assert b.memory == mixture.HalfLife(500)
     assert (c.memory, c.family) == (mixture.TimeHalfLife(3600), "diag")

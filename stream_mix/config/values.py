@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
     Tag,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -79,7 +80,8 @@ Seconds = Annotated[float, BeforeValidator(parse_seconds)]
 if TYPE_CHECKING:
     PositiveOrAuto = float | Literal["auto"]
 else:  # not a union, whose errors would be those of both of its halves
-    PositiveOrAuto = Annotated[Positive, WrapValidator(_auto)]
+    # The serializer, too, would take it for a number, and warn.
+    PositiveOrAuto = Annotated[Positive, WrapValidator(_auto), PlainSerializer(lambda value: value)]
 
 
 class Section(BaseModel):

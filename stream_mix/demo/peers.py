@@ -76,7 +76,7 @@ def _ours(k: int, raw: bool = False) -> Learn:
         from stream_mix.mixture import posterior
         from stream_mix.river import KMeans
 
-        model = KMeans(n_clusters=k, batch_size=BATCH, seed=seed)
+        model = KMeans(n_clusters=k, seed=seed)
         rows: list[dict[Any, float]] = data.raw_rows if raw else data.rows
         start = process_time()
         for row in rows:

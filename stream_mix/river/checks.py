@@ -8,15 +8,16 @@ from numbers import Integral, Real
 from ..mixture import FAMILIES, Prior
 
 
-def whole(name: str, value: object, least: int) -> int:
-    """An integer parameter. Raises ValueError where it is none or below `least`.
+def whole(name: str, value: object, least: int, otherwise: str = "") -> int:
+    """An integer parameter. Raises ValueError where it is none or below `least`; `otherwise` are words for
+    what else it may be.
 
     >>> whole("n_components", 0, 1)
     Traceback (most recent call last):
     ValueError: n_components is 0, expected an integer >= 1
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+        raise ValueError(f"{name} is {value!r}, expected an integer >= {least}{otherwise}")
     return int(value)
 
 
@@ -30,7 +31,7 @@ def components_of(n_components: object, up_to: object) -> tuple[int, int | None]
     most = whole("up_to", up_to, 1)
     if isinstance(n_components, str) and n_components == "auto":
         return 1, most
-    return whole("n_components", n_components, 1), None
+    return whole("n_components", n_components, 1, " or 'auto'"), None
 
 
 def covariance_family(covariance_type: str) -> str:

@@ -237,6 +237,8 @@ class Learner(Views, base.Estimator):
         joined, under the ids of this one. Returns what was matched and how far apart it was. Raises
         ValueError where family or memory differ; nothing is merged then.
         """
+        if not isinstance(other, Learner):
+            raise TypeError(f"merge: the other is a {type(other).__name__}, expected a {type(self).__name__}")
         features = self._features.plus(other._features.names)
         theirs = expand(other._model, len(features))
         known = other._features.columns

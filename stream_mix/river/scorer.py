@@ -61,7 +61,8 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         Whether what is said is the average over the second half of the stream of what such steps left; the
         exponent is then 0.6 unless given.
     batch_size
-        Rows that are learned at once; with more than 1, rows wait until their batch is full.
+        Rows that are learned at once; with more than 1, rows wait until their batch is full. One by one is
+        fastest here: compiled code reads the dicts.
     time_feature
         Name of a feature that is the event time: Unix seconds, or a datetime (read as UTC if it has no time
         zone).

@@ -119,7 +119,7 @@ class GaussianMixture(DensityMixin, Learner):  # type: ignore[misc]  # scikit-le
         if self.prior is not None and not isinstance(self.prior, Prior):
             raise TypeError(f"prior is {self.prior!r}, expected a stream_mix.mixture.Prior or None")
         auto = isinstance(self.n_components, str) and self.n_components == "auto"
-        k = 1 if auto else inputs.integer("n_components", self.n_components, 1)
+        k = 1 if auto else inputs.integer("n_components", self.n_components, 1, " or 'auto'")
         size = inputs.integer("batch_size", self.batch_size, 1)
         given = self.half_life, self.time_half_life, self.window, self.step_exponent, self.averaged
         return Spec(

@@ -16,10 +16,11 @@ from ..mixture.kernels import first_beyond
 from ..mixture.rows import LARGEST
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """The value as an int. Raises ValueError where it is none, or less than `least`."""
+def integer(name: str, value: Any, least: int, otherwise: str = "") -> int:
+    """The value as an int. Raises ValueError where it is none, or less than `least`; `otherwise` are words
+    for what else it may be."""
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
-        raise ValueError(f"{name} is {value!r}, expected an integer >= {least}")
+        raise ValueError(f"{name} is {value!r}, expected an integer >= {least}{otherwise}")
     return int(value)
 
 

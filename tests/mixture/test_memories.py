@@ -19,6 +19,7 @@ ASKED: list[dict[str, Any]] = [
 ]  # fmt: skip
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"half_life": 0}, "half_life is 0, expected a number of rows > 0"),
+    ({"half_life": "long"}, "half_life is 'long', expected a number of rows > 0 or 'auto'"),
     ({"half_life": True}, "half_life is True, expected a number of rows > 0"),
     ({"half_life": np.complex64(1.0)}, "half_life is .*, expected a number of rows > 0"),
     ({"time_half_life": -1.0}, r"time_half_life is -1\.0, expected a number of seconds > 0"),

@@ -232,7 +232,7 @@ def test_what_is_remembered() -> None:
 
 
 BAD = [
-    ({"n_components": 0}, "n_components is 0, expected an integer >= 1"),
+    ({"n_components": 0}, "n_components is 0, expected an integer >= 1 or 'auto'"),
     ({"n_components": 2.0}, "n_components is 2.0, expected an integer >= 1"),
     ({"n_components": True}, "n_components is True, expected an integer >= 1"),
     ({"covariance_type": "round"}, "covariance_type is 'round', expected one of 'diag', 'full', "),
@@ -366,6 +366,8 @@ def test_estimators_that_do_not_belong_together_are_not_merged() -> None:
         model.merge(GaussianMixture(2, half_life=5.0, seed=1))
     with pytest.raises(ValueError, match="merge: the other model's family is 'diag', expected 'full'"):
         model.merge(GaussianMixture(2, "diag", seed=1))
+    with pytest.raises(TypeError, match="merge: the other is a int, expected a GaussianMixture"):
+        model.merge(3)  # type: ignore[arg-type]  # that is the point
     assert state_hash(model.model) == before
     assert model.merge(GaussianMixture(2, seed=9)).exact
 
