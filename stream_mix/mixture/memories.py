@@ -38,10 +38,8 @@ def memory_of(
         return Adaptive.suited(n_components, batch_size)
     if isinstance(time_half_life, str) and time_half_life == "auto":
         raise ValueError(NO_AUTO_TIME)
-    if isinstance(half_life, str):
-        raise ValueError(f"half_life is {half_life!r}, expected a number of rows > 0 or 'auto'")
     if half_life is not None:
-        return HalfLife(check_positive(half_life, "half_life", "rows"))
+        return HalfLife(check_positive(half_life, "half_life", "rows", " or 'auto'"))
     if time_half_life is not None:
         return TimeHalfLife(check_positive(time_half_life, "time_half_life", "seconds"))
     return Forever() if window is None else Window(check_rows(window))

@@ -63,10 +63,11 @@ def total(store: Store) -> Moments:
     return reduce(Moments.add, store)
 
 
-def check_positive(value: object, name: str, unit: str) -> float:
-    """A parameter as a float. Raises ValueError where it is no finite number above 0."""
+def check_positive(value: object, name: str, unit: str, otherwise: str = "") -> float:
+    """A parameter as a float. Raises ValueError where it is no finite number above 0; `otherwise` are words
+    for what else it may be."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0")
+        raise ValueError(f"{name} is {value!r}, expected a number of {unit} > 0{otherwise}")
     return float(value)
 
 
