@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from river import base
 
 from ..mixture import Model, posterior, remoteness
@@ -27,16 +28,21 @@ _LIVE: Mapping[str, str] = MappingProxyType(
 )
 """What a live model calls them."""
 
+_ROWS_EACH = 10
+"""Rows learned for each component before which no tail probability is told. To components of a row or two
+nearly every other one is strange, and a filter that keeps strange rows from its detector, as River's do,
+would never let it learn more than those."""
+
 
 class GaussianMixtureScorer(Learner, base.AnomalyDetector):
     """Anomaly detection in a stream by a mixture of Gaussians: how far out is a row, higher being stranger.
 
     `tail_probability` is the chance that a row drawn from the mixture is likelier: 0 where the density is
-    highest, 1 as strange as can be, 0 before any learning. Since it is 1.0 for all rows far out, it cannot
-    rank them; `log_density`, the negative logarithm of the density in
-    the data's units, can, and is not bounded. `remoteness` can, too, and serves best where anomalies come
-    in numbers and are learned like all other rows: it looks past components that they have won
-    (`mixture.remoteness`). Everything else is as in `GaussianMixture`.
+    highest, 1 as strange as can be, 0 until ten rows were learned for each component. Since it is 1.0 for all
+    rows far out, it cannot rank them; `log_density`, the negative logarithm of the density in the data's
+    units, can, and is not bounded. `remoteness` can, too, and serves best where anomalies come in numbers and
+    are learned like all other rows: it looks past components that they have won (`mixture.remoteness`).
+    Everything else is as in `GaussianMixture`.
 
     Parameters
     ----------
@@ -136,6 +142,23 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         k, most = components_of(n_components, up_to)
         self._begin(k, covariance_family(covariance_type), prior_of(reg_covar), most)
 
+    # Kept, since to ask takes as long as to answer; it can be found out, and so is no part of the state.
+    _ripe = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_ripe", None)
+        return state
+
+    @property
+    def _unripe(self) -> bool:
+        """Whether it is too early to tell a tail probability."""
+        if self._ripe or self.score != "tail_probability":
+            return False
+        source = self._held if self._live is None else self._live
+        self._ripe = source.learned >= _ROWS_EACH * self._held.k
+        return not self._ripe
+
     def score_one(self, x: dict[Hashable, Any], t: Any = None) -> float:
         """How strange features x are to what was learned so far.
 
@@ -143,19 +166,20 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         is taken because `evaluate` hands every extra of a row to it; the score does not depend on it. Raises
         ValueError where a value is not a number.
         """
-        live = self._live
+        live = None if self._unripe else self._live
         if live is not None:
             score: float | None = getattr(live, _LIVE[self.score])(x)
             if score is not None:
                 return score
         row = self._features.row(self._named(x))[None]
-        return float(_SCORES[self.score](self._model, row)[0])
+        return 0.0 if self._unripe else float(_SCORES[self.score](self._model, row)[0])
 
     def score_many(self, X: Any) -> Any:
         """`score_one` for each row of a data frame, as a series of the same backend and index."""
         table = read_frame(X, self._beside)
         rows = self._features.matrix(table.names, table.values)
-        return table.series(_SCORES[self.score](self._model, rows), "score")
+        scores = np.zeros(len(rows)) if self._unripe else _SCORES[self.score](self._model, rows)
+        return table.series(scores, "score")
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
