@@ -96,7 +96,7 @@ def test_credit_shrinks_as_memory_fills_and_comes_back(tmp_path: Path) -> None:
     with stepped(acked(tmp_path, credit_frames=100)) as service, peers(service) as (peer,):
         budget, levels = service.loop.budget, [0.0]
         room = max(budget.total - budget._base, budget.total // 4)
-        # A byte less: how much room there is depends on what the process has begun with, and so does rounding.
+        # A byte less: how much room there is depends on what the process began with, and so does rounding.
         budget._used = lambda: budget._base + max(int(levels[-1] * room) - 1, 0)
         seen = []
         for probe, level in enumerate((0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 3.0, 0.0)):
