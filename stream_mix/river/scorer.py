@@ -166,13 +166,14 @@ class GaussianMixtureScorer(Learner, base.AnomalyDetector):
         is taken because `evaluate` hands every extra of a row to it; the score does not depend on it. Raises
         ValueError where a value is not a number.
         """
-        live = None if self._unripe else self._live
+        unripe = self._unripe
+        live = None if unripe else self._live
         if live is not None:
             score: float | None = getattr(live, _LIVE[self.score])(x)
             if score is not None:
                 return score
         row = self._features.row(self._named(x))[None]
-        return 0.0 if self._unripe else float(_SCORES[self.score](self._model, row)[0])
+        return 0.0 if unripe else float(_SCORES[self.score](self._model, row)[0])
 
     def score_many(self, X: Any) -> Any:
         """`score_one` for each row of a data frame, as a series of the same backend and index."""
